@@ -1,0 +1,1 @@
+"""MoaT-Link on the wire: a complete client, independent of Home Assistant."""
