@@ -1,0 +1,15 @@
+"""Waiting for a condition instead of for a time."""
+
+import asyncio
+from collections.abc import Callable
+
+INTERVAL = 0.01
+
+
+async def until(predicate: Callable[[], object], timeout: float = 5.0, what: str = "") -> None:  # noqa: ASYNC109
+    """Return as soon as the predicate holds; fail with `what` after `timeout` seconds."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    while not predicate():
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"not within {timeout} s: {what or predicate}")
+        await asyncio.sleep(INTERVAL)
