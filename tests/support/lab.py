@@ -6,26 +6,26 @@ Everything it needs is installed beforehand, so that a start downloads nothing.
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping
 import contextlib
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 import json
 import os
-from pathlib import Path
 import re
 import secrets
 import socket
 import sys
-from typing import Any, Self
 import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
 
 import aiohttp
 import bcrypt
 import jwt
 
 USERNAME = "moat"
-PASSWORD = "moat"  # noqa: S105: the lab listens on the loopback interface only
+PASSWORD = "moat"
 
 CONFIGURATION = """\
 homeassistant:
@@ -164,7 +164,7 @@ class Lab:
             session.request(method, self.url + path, json=data) as response,
         ):
             body = await response.text()
-            if response.status >= 400:  # noqa: PLR2004
+            if response.status >= 400:
                 raise LabError(f"{method} {path}: {response.status} {body}")
             return json.loads(body) if response.content_type == "application/json" else body
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 INTERVAL = 0.01
 
 
-async def until(predicate: Callable[[], object], timeout: float = 5.0, what: str = "") -> None:  # noqa: ASYNC109
+async def until(predicate: Callable[[], object], timeout: float = 5.0, what: str = "") -> None:
     """Return as soon as the predicate holds; fail with `what` after `timeout` seconds."""
     deadline = asyncio.get_running_loop().time() + timeout
     while not predicate():
