@@ -49,18 +49,23 @@ async def async_link_config(
 ) -> LinkConfig:
     """Return the link's configuration; TlsError when the certificates are no good."""
     return LinkConfig(
-        broker=BrokerConfig(
-            host=data[CONF_HOST],
-            port=data[CONF_PORT],
-            username=data.get(CONF_USERNAME),
-            password=data.get(CONF_PASSWORD),
-            tls=await hass.async_add_executor_job(_tls_context, data),
-        ),
+        broker=await async_broker_config(hass, data),
         root=Path.parse(data[CONF_ROOT]),
         name=NAME,
         endpoint=_endpoint(data),
         token=data.get(CONF_TOKEN),
         use_server=options.get(CONF_USE_SERVER, True),
+    )
+
+
+async def async_broker_config(hass: HomeAssistant, data: Mapping[str, Any]) -> BrokerConfig:
+    """Return where the broker is; TlsError when the certificates are no good."""
+    return BrokerConfig(
+        host=data[CONF_HOST],
+        port=data[CONF_PORT],
+        username=data.get(CONF_USERNAME),
+        password=data.get(CONF_PASSWORD),
+        tls=await hass.async_add_executor_job(_tls_context, data),
     )
 
 

@@ -16,6 +16,7 @@ CONF_SERVER_PORT: Final = "server_port"
 CONF_SERVER_PATH: Final = "server_path"
 
 CONF_ALLOW_WRITE: Final = "allow_write"
+CONF_READ_ONLY: Final = "read_only"
 CONF_USE_SERVER: Final = "use_server"
 CONF_ACTIONS: Final = "actions"
 
