@@ -1,0 +1,144 @@
+"""The forms of the config flow, and what their fields mean."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import probatio
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_TOKEN, CONF_USERNAME
+from homeassistant.helpers.selector import (
+    BooleanSelector,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectOptionDict,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+
+from .connection import Tls
+from .const import (
+    CONF_CA,
+    CONF_CLIENT_CERT,
+    CONF_CLIENT_KEY,
+    CONF_ROOT,
+    CONF_SERVER_HOST,
+    CONF_SERVER_PATH,
+    CONF_SERVER_PORT,
+    CONF_TLS,
+    DEFAULT_PORT,
+)
+from .link.discover import FoundRoot
+
+CONF_ANYWAY: Final = "anyway"  # accept a root without any trace of MoaT-Link
+CONF_SERVER: Final = "server"  # end point of a server: "host:port", or a socket's path
+
+_PASSWORD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
+_PEM: Final = TextSelector(TextSelectorConfig(multiline=True))
+_PORT: Final = probatio.All(
+    NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX)),
+    probatio.Coerce(int),
+)
+_TLS: Final = SelectSelector(
+    SelectSelectorConfig(
+        options=[mode.value for mode in Tls],
+        translation_key="tls",
+        mode=SelectSelectorMode.DROPDOWN,
+    )
+)
+
+_SERVER_FIELDS: Final = {
+    probatio.Optional(CONF_SERVER): TextSelector(),
+    probatio.Optional(CONF_TOKEN): _PASSWORD,
+}
+
+
+def broker_form(*, server: bool, anyway: bool) -> probatio.Schema:
+    """Return the form of a broker; with a server's end point when reconfiguring."""
+    fields: dict[Any, Any] = {
+        probatio.Required(CONF_HOST): TextSelector(),
+        probatio.Required(CONF_PORT, default=DEFAULT_PORT): _PORT,
+        probatio.Optional(CONF_USERNAME): TextSelector(),
+        probatio.Optional(CONF_PASSWORD): _PASSWORD,
+        probatio.Required(CONF_TLS, default=Tls.OFF.value): _TLS,
+        probatio.Optional(CONF_CA): _PEM,
+        probatio.Optional(CONF_CLIENT_CERT): _PEM,
+        probatio.Optional(CONF_CLIENT_KEY): _PEM,
+    }
+    if server:
+        fields |= _SERVER_FIELDS
+    if anyway:
+        fields[probatio.Optional(CONF_ANYWAY, default=False)] = BooleanSelector()
+    return probatio.Schema(fields)
+
+
+def root_form(found: Sequence[FoundRoot], *, anyway: bool) -> probatio.Schema:
+    """Return the form of a root: what was found to choose from, or free text."""
+    selector: TextSelector | SelectSelector = TextSelector()
+    default: Any = probatio.UNDEFINED
+    if found:
+        default = str(found[0].root)
+        selector = SelectSelector(
+            SelectSelectorConfig(
+                options=[
+                    SelectOptionDict(value=str(each.root), label=_label(each)) for each in found
+                ],
+                custom_value=True,
+                mode=SelectSelectorMode.DROPDOWN,
+            )
+        )
+    fields: dict[Any, Any] = {probatio.Required(CONF_ROOT, default=default): selector}
+    fields |= _SERVER_FIELDS
+    if anyway:
+        fields[probatio.Optional(CONF_ANYWAY, default=False)] = BooleanSelector()
+    return probatio.Schema(fields)
+
+
+def credentials_form(*, required: bool) -> probatio.Schema:
+    """Return the form of user name and password."""
+    marker = probatio.Required if required else probatio.Optional
+    return probatio.Schema(
+        {marker(CONF_USERNAME): TextSelector(), marker(CONF_PASSWORD): _PASSWORD}
+    )
+
+
+def server_data(user_input: Mapping[str, Any], data: dict[str, Any]) -> dict[str, str]:
+    """Put a server's end point from a form into the entry's data; return what is wrong with it."""
+    if token := user_input.get(CONF_TOKEN):
+        data[CONF_TOKEN] = token
+    text = user_input.get(CONF_SERVER, "").strip()
+    if not text:
+        return {}
+    if text.startswith("/"):
+        data[CONF_SERVER_PATH] = text
+        return {}
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdecimal() or not 0 < int(port) < 65536 or not host:
+        return {CONF_SERVER: "invalid_server"}
+    data[CONF_SERVER_HOST] = host.strip("[]")
+    data[CONF_SERVER_PORT] = int(port)
+    return {}
+
+
+def server_text(data: Mapping[str, Any]) -> str:
+    """Return a server's end point as a form shows it."""
+    if path := data.get(CONF_SERVER_PATH):
+        return str(path)
+    if host := data.get(CONF_SERVER_HOST):
+        return (
+            f"[{host}]:{data[CONF_SERVER_PORT]}"
+            if ":" in host
+            else f"{host}:{data[CONF_SERVER_PORT]}"
+        )
+    return ""
+
+
+def _label(found: FoundRoot) -> str:
+    """Name a root and what was seen of it, in signs that need no translation."""
+    marks = ["⚙"] if found.server else []
+    if found.devices:
+        marks.append(str(len(found.devices)))
+    return f"{found.root} ({', '.join(marks)})"

@@ -1,0 +1,114 @@
+"""Find the installations on a broker: whoever uses MoaT-Link leaves retained traces below its root."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from .codec import decode_payload
+from .errors import DecodeError, NotAuthorizedError
+from .identity import fresh_id
+from .mqtt import BrokerConfig, Publish
+from .path import Path
+from .session import Session
+
+DEPTHS: Final = range(1, 6)  # a root has one to five elements
+LIMIT: Final = 20_000  # messages looked at
+
+_SERVER: Final = "run/service/main/conn"
+_SERVERS: Final = "run/service/main/server/"
+_DEVICE: Final = "device/"
+
+
+@dataclass(slots=True)
+class FoundRoot:
+    """A root that something was found under."""
+
+    root: Path
+    server: bool = False
+    devices: set[str] = field(default_factory=set)
+
+
+async def find_roots(broker: BrokerConfig) -> list[FoundRoot]:
+    """Connect and return the roots that servers or described devices can be seen under.
+
+    The most promising come first. Raises what `Session.open` raises.
+    """
+    found: dict[str, FoundRoot] = {}
+    filters = [
+        "+/" * depth + trace
+        for depth in DEPTHS
+        for trace in (_SERVER, f"{_SERVERS}+", f"{_DEVICE}+")
+    ]
+    for message in await _retained(broker, filters):
+        _note(found, message)
+    return sorted(
+        found.values(), key=lambda each: (not each.server, -len(each.devices), each.root.topic)
+    )
+
+
+async def is_root(broker: BrokerConfig, root: Path) -> bool:
+    """Connect and tell whether anything of MoaT-Link can be seen under this root.
+
+    Raises what `Session.open` raises, and NotAuthorizedError when the account may not read there.
+    """
+    prefix = f"{root.topic}/"
+    seen = await _retained(
+        broker,
+        [
+            prefix + trace
+            for trace in (_SERVER, f"{_SERVERS}+", "run/id/+", "run/host/#", f"{_DEVICE}+")
+        ],
+        strict=True,
+    )
+    return bool(seen)
+
+
+async def _retained(
+    broker: BrokerConfig, filters: Iterable[str], *, strict: bool = False
+) -> list[Publish]:
+    """Return the retained messages that match; a refused filter matches nothing unless `strict`."""
+    messages: list[Publish] = []
+
+    def collect(message: Publish) -> None:
+        if len(messages) < LIMIT:
+            messages.append(message)
+
+    session = await Session.open(
+        broker,
+        client_id=fresh_id(),
+        will=None,
+        on_publish=collect,
+        on_closed=lambda _: None,
+    )
+    try:
+        for each in filters:
+            try:
+                await session.subscribe(each)
+            except NotAuthorizedError:
+                if strict:
+                    raise
+        await session.barrier()
+    finally:
+        await session.close()
+    return [message for message in messages if message.retain and message.payload]
+
+
+def _note(found: dict[str, FoundRoot], message: Publish) -> None:
+    """Add what a retained message tells about a root."""
+    for trace in (_SERVER, _SERVERS, _DEVICE):
+        head, separator, tail = message.topic.rpartition(f"/{trace}")
+        if not separator:
+            continue
+        try:
+            path = Path.from_topic(head)
+            value = decode_payload(message.payload, message.text)
+        except DecodeError:
+            return
+        if not isinstance(value, dict):
+            return
+        if trace is _DEVICE:
+            if "v" in value and "points" in value:
+                found.setdefault(head, FoundRoot(path)).devices.add(tail)
+        else:
+            found.setdefault(head, FoundRoot(path)).server = True
+        return
