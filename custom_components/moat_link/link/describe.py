@@ -10,7 +10,7 @@ from dataclasses import fields as fields_of
 from functools import partial
 from typing import Final
 
-from .codec import Value
+from .codec import Key, Value
 from .description import (
     Access,
     Category,
@@ -93,7 +93,7 @@ def parse_device(device_id: str, value: Value) -> tuple[DeviceDescription, list[
     return device, issues
 
 
-def describe(device: DeviceDescription) -> dict[str, Value]:
+def describe(device: DeviceDescription) -> dict[Key, Value]:
     """Write the description that `parse_device` reads; defaults are left out."""
     result: dict[str, Value] = {"v": VERSION, "name": device.name}
     result |= {name: getattr(device, name) for name in (*_TEXTS, "via", "alive")}
@@ -178,7 +178,7 @@ def _part(part_id: str, fields: Fields) -> PartDescription:
     )
 
 
-def _describe_point(point: PointDescription) -> dict[str, Value]:
+def _describe_point(point: PointDescription) -> dict[Key, Value]:
     info = point.info
     has_path, has_write = point.path is not None, point.write is not None
     usual = default_access(info, has_path=has_path, has_write=has_write)
@@ -209,7 +209,7 @@ def _describe_point(point: PointDescription) -> dict[str, Value]:
     return result | _describe_meanings(point)
 
 
-def _describe_meanings(point: PointDescription) -> dict[str, Value]:
+def _describe_meanings(point: PointDescription) -> dict[Key, Value]:
     if point.codes and point.info.kind is Kind.BOOLEAN:
         on, off = point.codes
         return {"on": on.raw, "off": off.raw}
@@ -220,7 +220,7 @@ def _describe_meanings(point: PointDescription) -> dict[str, Value]:
     return {"options": list(point.options)}
 
 
-def _describe_write(write: WritePath | WriteService) -> dict[str, Value]:
+def _describe_write(write: WritePath | WriteService) -> dict[Key, Value]:
     if isinstance(write, WritePath):
         retain = True if write.retain else None
         return _given({"path": write.path, "retain": retain, "expires": write.expires})
@@ -238,5 +238,5 @@ def _unless(word: str | None, usual: tuple[str, ...]) -> str | None:
     return None if word is None or word in usual else str(word)
 
 
-def _given(fields: dict[str, Value]) -> dict[str, Value]:
+def _given(fields: Mapping[str, Value]) -> dict[Key, Value]:
     return {name: value for name, value in fields.items() if value is not None}

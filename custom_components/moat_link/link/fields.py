@@ -14,6 +14,7 @@ type Scalar = bool | int | float | str | None
 """A value that stands for a word on the wire."""
 
 TEXT_LIMIT: Final = 255
+PATH_LIMIT: Final = 1000
 STEP_LIMIT: Final = 16
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -109,9 +110,9 @@ class Fields:
         """Return a path below the root: a path, its dotted text, or a list of elements."""
         if (value := self.raw(name)) is None:
             return None
-        path = self._path(name, value).resolve(Path())
-        if not len(path):
-            raise self.error(name, "is an empty path")
+        path = self._path(name, value).resolve()
+        if not 0 < len(path.topic) <= PATH_LIMIT:
+            raise self.error(name, f"is empty, or longer than {PATH_LIMIT} characters")
         return path
 
     def steps(self, name: str) -> tuple[str | int, ...]:
@@ -185,14 +186,14 @@ class Fields:
     def _path(self, name: str, value: Value) -> Path:
         if isinstance(value, Path):
             return value
-        if isinstance(value, str) and len(value) <= TEXT_LIMIT * 4:
-            try:
+        if not isinstance(value, (str, list)) or len(value) > PATH_LIMIT:
+            raise self.error(name, f"is {kind_of(value)}, not a path")
+        try:
+            if isinstance(value, str):
                 return Path.parse(value)
-            except DecodeError as err:
-                raise self.error(name, f"{shown(value)} is not a path") from err
-        if isinstance(value, list):
-            return Path(*(self._step(name, step) for step in value[: STEP_LIMIT * 2]))
-        raise self.error(name, f"is {kind_of(value)}, not a path")
+            return Path.of([self._step(name, step) for step in value])
+        except DecodeError as err:
+            raise self.error(name, str(err)) from err
 
 
 def finite(value: object) -> float | None:
