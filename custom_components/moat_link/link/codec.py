@@ -1,0 +1,676 @@
+"""Values and frames in CBOR, with guards in both directions. Every failure is one exception."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from io import BytesIO
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+)
+from math import isfinite
+from typing import Any, Final, cast, override
+
+import cbor2
+
+from .errors import DecodeError, EncodeError
+from .path import ROOT, Path, Root
+
+MAX_PAYLOAD: Final = 65_536
+"""Bytes of a value."""
+MAX_FRAME: Final = 16 * 1024 * 1024
+"""Bytes of a frame on the direct link."""
+MAX_ITEMS: Final = 20_000
+"""Items within a value; a frame may have five times as many."""
+MAX_DEPTH: Final = 16
+"""Containers and tags within each other; twice as many within a frame."""
+MAX_BITS: Final = 256
+"""Size of an integer."""
+
+
+class Absent(Enum):
+    """The type of `ABSENT`."""
+
+    ABSENT = "ABSENT"
+
+    def __bool__(self) -> bool:
+        """Nothing is false."""
+        return False
+
+    @override
+    def __repr__(self) -> str:
+        """Show the name."""
+        return self.value
+
+
+ABSENT: Final = Absent.ABSENT
+"""No value: deleted, not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteObject:
+    """An object of a class known by a short name: an exception, metadata."""
+
+    name: str
+    arguments: tuple[Value, ...] = ()
+    keywords: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A tag that means nothing to us, kept as it came."""
+
+    tag: int
+    value: Value
+
+
+type Address = (
+    IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Interface | IPv6Network
+)
+type Key = str | int | float | bytes | bool | None
+type Value = (
+    None
+    | bool
+    | int
+    | float
+    | str
+    | bytes
+    | datetime
+    | Address
+    | Path
+    | Root
+    | Absent
+    | RemoteObject
+    | Opaque
+    | list[Value]
+    | dict[Key, Value]
+    | frozenset[Value]
+)
+
+
+# Writing
+
+
+def encode(value: object) -> bytes:
+    """Return a value's CBOR. Raise EncodeError, naming the place, for what peers cannot read."""
+    data = _dump(value, MAX_DEPTH)
+    if len(data) > MAX_PAYLOAD:
+        raise EncodeError(f"{len(data)} bytes are too much for a value")
+    if len(data) > MAX_ITEMS:
+        _count(data, MAX_ITEMS, MAX_DEPTH)
+    return data
+
+
+def encode_payload(value: object) -> tuple[bytes, bool]:
+    """Return the MQTT payload, and whether it is text. ABSENT becomes the empty payload."""
+    if value is ABSENT:
+        return b"", False
+    if isinstance(value, str) and value and not _UNCLEAN.search(value):
+        data = value.encode()
+        if len(data) > MAX_PAYLOAD:
+            raise EncodeError(f"{len(data)} bytes are too much for a text")
+        return data, True
+    return encode(value), False
+
+
+def encode_frame(frame: Sequence[object]) -> bytes:
+    """Return a frame for the direct link: an array, led by an integer. Raise EncodeError."""
+    if not frame or type(frame[0]) is not int:
+        raise EncodeError("a frame is an array led by an integer")
+    data = _dump(frame, 2 * MAX_DEPTH)
+    if len(data) > MAX_FRAME:
+        raise EncodeError(f"{len(data)} bytes are too much for a frame")
+    if len(data) > 5 * MAX_ITEMS:
+        _count(data, 5 * MAX_ITEMS, 2 * MAX_DEPTH)
+    return data
+
+
+def is_clean(text: str) -> bool:
+    """Whether brokers and MoaT pass this text on: no control characters, no non-characters."""
+    return text.isprintable() or not _UNCLEAN.search(text)
+
+
+_ADDRESSES: Final = (
+    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+)
+_UNCLEAN: Final = re.compile(
+    "[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+
+
+class _Unfit(Exception):
+    """Something that cannot be sent; gathers where it is, from the inside out."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.place: list[str] = []
+
+
+def _dump(value: object, depth: int) -> bytes:
+    try:
+        return cbor2.dumps(_fit(value, depth))
+    except _Unfit as err:
+        raise EncodeError(f"value{''.join(reversed(err.place))}: {err}") from None
+
+
+def _count(data: bytes, items: int, depth: int) -> None:
+    try:
+        _Scanner(items, depth).scan(data)
+    except DecodeError as err:
+        raise EncodeError(str(err)) from None
+
+
+def _fit(value: Any, depth: int) -> Any:
+    """Return the value in terms of cbor2, checked."""
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _fit_text(value)
+    if kind is float:
+        if isfinite(value):
+            return value
+        raise _Unfit("not finite")
+    if kind is int:
+        if value.bit_length() <= MAX_BITS:
+            return value
+        raise _Unfit("integer too large")
+    if kind in _PLAIN:
+        return value
+    if depth <= 0:
+        raise _Unfit("nested too deeply")
+    if kind is dict:
+        return _fit_map(value, depth)
+    if kind is list or kind is tuple:
+        return _fit_items(value, depth)
+    return _fit_other(value, depth)
+
+
+def _fit_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _Unfit("half a surrogate pair") from None
+    return text
+
+
+def _fit_map(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
+    fit: dict[Any, Any] = {}
+    for key, item in value.items():
+        try:
+            fit[key if type(key) is str and key.isascii() else _fit_key(key)] = _fit(
+                item, depth - 1
+            )
+        except _Unfit as err:
+            err.place.append(f".{key}" if isinstance(key, str) else f"[{type(key).__name__}]")
+            raise
+    return fit
+
+
+def _fit_items(value: Iterable[Any], depth: int) -> list[Any]:
+    fit: list[Any] = []
+    for item in value:
+        try:
+            fit.append(_fit(item, depth - 1))
+        except _Unfit as err:
+            err.place.append(f"[{len(fit)}]")
+            raise
+    return fit
+
+
+def _fit_key(key: object) -> object:
+    match key:
+        case str():
+            return _fit_text(str.__str__(key))
+        case None | bool() | bytes():
+            return key
+        case int() if -(2**64) <= key < 2**64:
+            return int(key)
+        case float() if isfinite(key):
+            return float(key)
+    raise _Unfit(f"a map's key is a {type(key).__name__}")
+
+
+def _fit_other(value: object, depth: int) -> Any:
+    """Fit what is no plain value: our own types, and what is derived from plain ones."""
+    match value:
+        case Path():
+            return cbor2.CBORTag(39, _fit(value.elements, depth - 1))
+        case Root():
+            return cbor2.CBORTag(32769, value.value)
+        case Absent():
+            return cbor2.undefined
+        case RemoteObject():
+            return cbor2.CBORTag(27, _fit(_object_items(value), depth - 1))
+        case Opaque() if 0 <= value.tag < 2**64:
+            return cbor2.CBORTag(value.tag, _fit(value.value, depth - 1))
+        case datetime() if value.tzinfo is not None:
+            return cbor2.CBORTag(1, value.timestamp())
+        case frozenset() | set():
+            return cbor2.CBORTag(258, _fit(list(value), depth - 1))
+        case _ if isinstance(value, _ADDRESSES):
+            return value
+        case str() | int() | float():
+            return _fit(_stripped(value), 0)
+        case bytes() | bytearray() | memoryview():
+            return bytes(value)
+        case Mapping():
+            return _fit_map(value, depth)
+        case list() | tuple():
+            return _fit_items(value, depth)
+    raise _Unfit(f"a {type(value).__name__} cannot be sent")
+
+
+def _stripped(value: str | float) -> str | int | float:
+    """Take enumerations and the like for what they are derived from."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int(value) if isinstance(value, int) else float(value)
+
+
+def _object_items(value: RemoteObject) -> list[Any]:
+    """Return class reference and arguments; the keywords if there are any, or if they are missed."""
+    needed = value.keywords or (value.arguments and isinstance(value.arguments[-1], dict))
+    return [value.name, *value.arguments, *([value.keywords] if needed else [])]
+
+
+def sanitize(value: object) -> Value:
+    """Replace what `encode` would refuse, by None or text: for reports, which must get through."""
+    sane = _sane(value, MAX_DEPTH)
+    try:
+        encode(sane)
+    except EncodeError as err:
+        return f"{type(value).__name__} left out: {err}"[:200]
+    return sane
+
+
+def _sane(value: object, depth: int) -> Value:
+    match value:
+        case str():
+            return str.__str__(value).encode(errors="replace").decode()
+        case float() if not isfinite(value):
+            return None
+        case _ if depth <= 0:
+            return "…"
+        case Mapping():
+            return {_sane_key(key): _sane(item, depth - 1) for key, item in value.items()}
+        case list() | tuple():
+            return [_sane(item, depth - 1) for item in value]
+    try:
+        _fit(value, depth)
+    except _Unfit as err:
+        return str(err) if isinstance(value, int) else _sane(f"{value}"[:1000], 0)
+    return cast(Value, value)
+
+
+def _sane_key(key: object) -> Key:
+    return cast(str, _sane(key if isinstance(key, str) else f"{key}"[:100], 0))
+
+
+# Reading
+
+
+def decode(data: bytes) -> Value:
+    """Read one CBOR item; non-finite numbers become None. Raise DecodeError."""
+    if len(data) > MAX_PAYLOAD:
+        raise DecodeError(f"{len(data)} bytes are too much for a value")
+    if len(data) > MAX_ITEMS:
+        _Scanner(MAX_ITEMS, MAX_DEPTH).scan(data)
+    return _load(data, MAX_DEPTH)
+
+
+def decode_payload(payload: bytes, text: bool) -> Value:
+    """Read an MQTT payload; `text` is its format indicator. ABSENT if it is a deletion."""
+    if not text:
+        return decode(payload) if payload else ABSENT
+    if len(payload) > MAX_PAYLOAD:
+        raise DecodeError(f"{len(payload)} bytes are too much for a text")
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as err:
+        raise DecodeError(f"not UTF-8: {payload[:40]!r}") from err
+
+
+class FrameReader:
+    """Cuts the direct link's byte stream into frames: CBOR arrays, each led by an integer."""
+
+    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        """Refuse frames of more than `max_frame` bytes."""
+        self._max_frame = max_frame
+        self._waiting: _Scanner | None = None
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[list[Value]]:
+        """Return the frames that these bytes complete. Raise DecodeError; then hang up."""
+        frames: list[list[Value]] = []
+        for start in range(0, len(data), _PIECE):
+            self._take(data[start : start + _PIECE], frames)
+        return frames
+
+    def _take(self, piece: bytes, frames: list[list[Value]]) -> None:
+        if self._waiting is not None:
+            self._buffer += piece
+            end = self._waiting.scan(self._buffer)
+            if end > self._max_frame or (not end and len(self._buffer) > self._max_frame):
+                raise DecodeError("frame too large")
+            if not end:
+                return
+            frames.append(_frame(_load(bytes(self._buffer[:end]), 2 * MAX_DEPTH)))
+            piece = bytes(self._buffer[end:])
+            self._waiting = None
+            self._buffer.clear()
+        self._cut(piece, frames)
+
+    def _cut(self, piece: bytes, frames: list[list[Value]]) -> None:
+        """Decode frames straight from the piece; keep an incomplete rest."""
+        source = BytesIO(piece)
+        decoder = _decoder(source, 2 * MAX_DEPTH)
+        while (start := source.tell()) < len(piece):
+            if piece[start] >> 5 != _ARRAY:
+                raise DecodeError(f"no frame starts like this: {piece[start : start + 20].hex()}")
+            try:
+                item = decoder.decode()
+            except cbor2.CBORDecodeEOF:
+                self._waiting = _Scanner(5 * MAX_ITEMS, 2 * MAX_DEPTH, self._max_frame)
+                self._take(piece[start:], frames)
+                return
+            except cbor2.CBORError as err:
+                raise DecodeError(_reason(err)) from err
+            frames.append(_frame(_clean(item)))
+
+
+class _Tagged:
+    """A tag as it came; unhashable, so that it can neither be a map's key nor a set's member."""
+
+    __slots__ = ("content", "tag")
+    __hash__ = None  # type: ignore[assignment]  # the documented way
+
+    def __init__(self, tag: int, content: object, _immutable: bool) -> None:
+        self.tag = tag
+        self.content = content
+
+
+class _KeepTags(dict[int, Callable[[Any, bool], _Tagged]]):
+    """Has cbor2 interpret no tag whatever: neither those it knows, nor future ones."""
+
+    @override
+    def __missing__(self, tag: int) -> Callable[[Any, bool], _Tagged]:
+        return partial(_Tagged, tag)
+
+
+_PIECE: Final = 65_536
+_ARRAY: Final = 4
+_KEEP_TAGS: Final = _KeepTags()
+_PLAIN: Final = frozenset({str, int, bool, type(None), bytes})
+
+
+def _decoder(source: BytesIO, depth: int) -> cbor2.CBORDecoder:
+    return cbor2.CBORDecoder(
+        source, semantic_decoders=_KEEP_TAGS, max_depth=depth, allow_duplicate_keys=False
+    )
+
+
+def _reason(err: Exception) -> str:
+    return str(err)[:200]
+
+
+def _load(data: bytes, depth: int) -> Value:
+    """Decode exactly these bytes, which are known to be few enough."""
+    source = BytesIO(data)
+    try:
+        item = _decoder(source, depth).decode()
+    except cbor2.CBORError as err:
+        raise DecodeError(_reason(err)) from err
+    if rest := len(data) - source.tell():
+        raise DecodeError(f"{rest} bytes after the value")
+    return _clean(item)
+
+
+def _frame(item: Value) -> list[Value]:
+    if isinstance(item, list) and item and type(item[0]) is int:
+        return item
+    raise DecodeError("a frame is an array led by an integer")
+
+
+def _clean(item: Any) -> Value:
+    """Check what cbor2 delivered, and turn it in place into what may be handed on."""
+    kind = type(item)
+    if kind is dict:
+        for key, inner in item.items():
+            if type(key) is not str:
+                _check_key(key)
+            kind = type(inner)
+            if kind in _PLAIN or (kind is float and isfinite(inner)):
+                continue
+            item[key] = _clean(inner)
+        return cast(Value, item)
+    if kind is list:
+        for index, inner in enumerate(item):
+            kind = type(inner)
+            if kind in _PLAIN or (kind is float and isfinite(inner)):
+                continue
+            item[index] = _clean(inner)
+        return cast(Value, item)
+    if kind in _PLAIN:
+        return cast(Value, item)
+    if kind is float:
+        return cast(Value, item) if isfinite(item) else None
+    if kind is _Tagged:
+        return _untag(item.tag, _clean(item.content))
+    if item is cbor2.undefined:
+        return ABSENT
+    raise DecodeError(f"what is a {kind.__name__}?")
+
+
+def _check_key(key: object) -> None:
+    if type(key) not in _PLAIN and not (isinstance(key, float) and isfinite(key)):
+        raise DecodeError(f"a map's key is a {type(key).__name__}")
+
+
+def _untag(tag: int, content: Value) -> Value:
+    """Give a tag its meaning; unknown ones, and those that could do harm, stay as they are."""
+    reader = _READERS.get(tag)
+    if reader is None:
+        return Opaque(tag, content)
+    try:
+        return reader(content)
+    except (ValueError, TypeError, OverflowError, OSError) as err:
+        raise DecodeError(f"content of tag {tag}: {_reason(err)}") from err
+
+
+def _read_date(content: Value) -> Value:
+    time = datetime.fromisoformat(cast(str, content))
+    if time.tzinfo is None:
+        raise ValueError("no time zone")
+    return time.astimezone(UTC)
+
+
+def _read_timestamp(content: Value) -> Value:
+    if isinstance(content, bool):
+        raise TypeError("a truth value is no time")
+    return datetime.fromtimestamp(cast(float, content), UTC)
+
+
+def _read_integer(content: Value) -> int:
+    if not isinstance(content, bytes) or len(content) > MAX_BITS // 8:
+        raise ValueError("integer too large")
+    return int.from_bytes(content)
+
+
+def _read_object(content: Value) -> Value:
+    match content:
+        case [str() | Opaque(32769, str()) as name, *arguments]:
+            keywords: dict[str, Value] = {}
+            if arguments and _is_keywords(arguments[-1]):
+                keywords = arguments.pop()  # type: ignore[assignment]  # str keys: just checked
+            return RemoteObject(
+                name if isinstance(name, str) else str(name.value), tuple(arguments), keywords
+            )
+    return Opaque(27, content)
+
+
+def _is_keywords(item: Value) -> bool:
+    return isinstance(item, dict) and all(type(key) is str for key in item)
+
+
+def _read_path(content: Value) -> Value:
+    if not isinstance(content, list):
+        raise TypeError("a path is an array")
+    if content and isinstance(content[0], Opaque):
+        return Opaque(39, content)  # a root of the application's own
+    return Path.of(content)
+
+
+def _read_address[A, N, I](
+    size: int,
+    address: Callable[[bytes], A],
+    network: Callable[[tuple[bytes, int]], N],
+    interface: Callable[[tuple[bytes, int]], I],
+    content: Value,
+) -> A | N | I | Opaque:
+    match content:
+        case bytes():
+            return address(content.ljust(size, b"\0"))
+        case [int() as bits, bytes() as start]:
+            return network((start.ljust(size, b"\0"), bits))
+        case [bytes() as start, int() as bits]:
+            return interface((start.ljust(size, b"\0"), bits))
+    return Opaque(52 if size == 4 else 54, content)  # with a zone
+
+
+_read_v4: Final = partial(_read_address, 4, IPv4Address, IPv4Network, IPv4Interface)
+_read_v6: Final = partial(_read_address, 16, IPv6Address, IPv6Network, IPv6Interface)
+
+
+def _read_set(content: Value) -> Value:
+    if not isinstance(content, list):
+        raise TypeError("a set is an array")
+    if any(isinstance(item, (list, dict, frozenset, RemoteObject, Opaque)) for item in content):
+        raise TypeError("a set of containers")
+    return frozenset(content)
+
+
+def _read_old_address(content: Value) -> Value:
+    if not isinstance(content, bytes) or len(content) not in (4, 16):
+        return Opaque(260, content)  # a hardware address
+    return IPv4Address(content) if len(content) == 4 else IPv6Address(content)
+
+
+def _read_old_network(content: Value) -> Value:
+    match content:
+        case dict() if len(content) == 1:
+            ((start, bits),) = content.items()
+            if isinstance(start, bytes) and isinstance(bits, int):
+                v4 = len(start) <= 4
+                return IPv4Network((start, bits)) if v4 else IPv6Network((start, bits))
+    raise ValueError("not one network")
+
+
+def _read_reference(content: Value) -> Value:
+    return ROOT if content == ROOT.value else Opaque(32769, content)
+
+
+def _transparent(content: Value) -> Value:
+    return content
+
+
+_READERS: Final[dict[int, Callable[[Value], Value]]] = {
+    0: _read_date,
+    1: _read_timestamp,
+    2: _read_integer,
+    3: lambda content: -1 - _read_integer(content),
+    27: _read_object,
+    39: _read_path,
+    52: _read_v4,
+    54: _read_v6,
+    258: _read_set,
+    260: _read_old_address,
+    261: _read_old_network,
+    32769: _read_reference,
+    55799: _transparent,
+    55800: _transparent,
+}
+
+
+class _Scanner:
+    """Finds where an item ends without decoding it; goes on where it stopped, counts, limits."""
+
+    __slots__ = ("_depth", "_items", "_limit", "_open", "_position")
+
+    def __init__(self, items: int, depth: int, limit: int = MAX_FRAME) -> None:
+        self._items = items
+        self._depth = depth
+        self._limit = limit
+        self._position = 0
+        self._open: list[int] = []  # items still to come in each open container; -1: until a break
+
+    def scan(self, data: bytes | bytearray) -> int:
+        """Return the item's length, 0 if bytes are missing. Raise DecodeError."""
+        position, size, waiting = self._position, len(data), self._open
+        while position < size:
+            self._position = position
+            inner, position = _head(data, position)
+            if position > self._limit:
+                raise DecodeError("too many bytes")
+            if position > size:
+                return 0
+            self._items -= 1
+            if inner > self._items or self._items < 0:
+                raise DecodeError("too many items")
+            if inner == _BREAK:
+                if not waiting or waiting.pop() != _UNTIL_BREAK:
+                    raise DecodeError("a break without a beginning")
+            elif inner:
+                waiting.append(inner)
+                if len(waiting) > self._depth:
+                    raise DecodeError("nested too deeply")
+                continue
+            if _all_closed(waiting):
+                return position
+        self._position = position
+        return 0
+
+
+_UNTIL_BREAK: Final = -1
+_BREAK: Final = -2
+
+
+def _head(data: bytes | bytearray, start: int) -> tuple[int, int]:
+    """Return how many items the one that starts here contains, and where its own bytes end."""
+    major, argument, end = data[start] >> 5, data[start] & 31, start + 1
+    if argument > 23:
+        if argument == 31 and major == 7:
+            return _BREAK, end
+        if argument == 31 and 2 <= major <= 5:
+            return _UNTIL_BREAK, end
+        if argument > 27:
+            raise DecodeError(f"malformed item: {data[start : start + 20].hex()}")
+        end += 1 << (argument - 24)
+        argument = int.from_bytes(data[start + 1 : end])
+    match major:
+        case 2 | 3:
+            return 0, end + argument
+        case 4 | 5:
+            return argument * (major - 3), end
+        case 6:
+            return 1, end
+    return 0, end
+
+
+def _all_closed(waiting: list[int]) -> bool:
+    """Count one complete item; close the containers that it completes."""
+    while waiting:
+        if waiting[-1] == _UNTIL_BREAK:
+            return False
+        waiting[-1] -= 1
+        if waiting[-1]:
+            return False
+        waiting.pop()
+    return True
