@@ -1,0 +1,335 @@
+"""A connection: owns an engine and its transport, makes calls, answers requests."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Protocol, override
+
+from .codec import FrameReader, encode_frame
+from .errors import ConnectionLostError, DecodeError, EncodeError, LinkError, NoAnswerError
+from .flow import Pending, Request, Stream
+from .frames import CommandPath, Frame, Reply
+from .remote import encode_error, unknown_command
+from .rpc import Engine, Event, Exchange, Failed, Opened
+
+if TYPE_CHECKING:
+    from .codec import Value
+
+_LOGGER = logging.getLogger(__name__)
+
+_PROBE: Final = ("i", "乒")  # the server drops who does not answer within 3 s
+_PING: Final = ("i", "ping")
+_PONG: Final = "乓"
+
+_READ_SIZE: Final = 32 * 1024  # one turn of the loop handles at most this much
+_FLUSH_SIZE: Final = 64 * 1024
+_LINGER: Final = 1.5  # seconds for the other side to end a stream that we left
+
+type Answer = Reply | Value
+type Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class FrameSource(Protocol):
+    """Turns bytes into frames."""
+
+    def feed(self, data: bytes, /) -> Iterable[Frame]:
+        """Return the frames that these bytes complete; DecodeError ends the connection."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """An asyncio protocol with an engine; for either side of a link.
+
+    Probes are answered right here. Other requests go to `handler`, each in a task that this
+    connection owns.
+    """
+
+    def __init__(
+        self,
+        handler: Handler | None = None,
+        *,
+        source: FrameSource | None = None,
+        encode: Callable[[Frame], bytes] = encode_frame,
+        max_exchanges: int = 4096,
+        max_buffer: int = 32 * 1024 * 1024,
+        on_open: Callable[[Connection], None] | None = None,
+    ) -> None:
+        """Take who answers requests, how frames become bytes, and the limits."""
+        self._loop = asyncio.get_running_loop()
+        self.handler: Handler = no_command if handler is None else handler
+        self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
+        self.last_heard = self._loop.time()
+        self._source = FrameReader() if source is None else source
+        self._encode = encode
+        self._engine = Engine(self._send, max_exchanges=max_exchanges)
+        self._max_buffer = max_buffer
+        self._on_open = on_open
+        self._buffer = bytearray(_READ_SIZE)
+        self._view = memoryview(self._buffer)
+        self._transport: asyncio.Transport | None = None
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        self._flush_due = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lingering: dict[Exchange, asyncio.TimerHandle] = {}
+
+    # What users call
+
+    async def call(
+        self, path: CommandPath, /, *arguments: Value, timeout: float | None = 10, **keywords: Value
+    ) -> Reply:
+        """Call a command; `request` is the same for any keyword."""
+        return await self.request(path, arguments, keywords, timeout=timeout)
+
+    async def request(
+        self,
+        path: CommandPath,
+        arguments: Iterable[Value] = (),
+        keywords: Mapping[str, Value] | None = None,
+        *,
+        timeout: float | None = 10,
+    ) -> Reply:
+        """Call a command. RefusedError and its kin, NoAnswerError, ConnectionLostError."""
+        pending = None
+        try:
+            async with asyncio.timeout(timeout):
+                await self.breathe()
+                pending = self.begin(path, arguments, keywords)
+                return await pending.future
+        except TimeoutError:
+            raise NoAnswerError(f"no answer to {_dotted(path)} within {timeout} s") from None
+        finally:
+            if pending is not None:
+                pending.discard()
+
+    def begin(
+        self,
+        path: CommandPath,
+        arguments: Iterable[Value] = (),
+        keywords: Mapping[str, Value] | None = None,
+    ) -> Pending:
+        """Call a command without waiting; the caller must await or discard what it gets."""
+        self._check()
+        exchange = self._engine.open(path, arguments, keywords)
+        return Pending(exchange, self._loop.create_future())
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        path: CommandPath,
+        /,
+        *arguments: Value,
+        window: int = 256,
+        timeout: float | None = 10,
+        **keywords: Value,
+    ) -> AsyncIterator[Stream]:
+        """Call a command as a stream; `timeout` is for the opening reply.
+
+        Leaving the context ends our side; an exception tells the other side, too.
+        """
+        self._check()
+        exchange = self._engine.open(path, arguments, keywords, stream=True, window=window)
+        stream = Stream(self, exchange)
+        try:
+            try:
+                async with asyncio.timeout(timeout):
+                    await stream.opened()
+            except TimeoutError:
+                exchange.cancel()
+                raise NoAnswerError(f"no answer to {_dotted(path)} within {timeout} s") from None
+            yield stream
+        except Exception as err:
+            exchange.leave(encode_error(err))
+            raise
+        except BaseException:
+            exchange.cancel()
+            raise
+        else:
+            exchange.leave()
+        finally:
+            if not exchange.closed:
+                self._lingering[exchange] = self._loop.call_later(_LINGER, self._linger, exchange)
+
+    async def close(self, reason: str = "closed") -> None:
+        """Say what is left to say, then end everything; `reason` is for those who wait."""
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+        self._lose(reason)
+        if tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks)
+        if self._transport is not None:
+            await asyncio.wait([self._gone], timeout=1)
+            self._transport.abort()
+
+    async def breathe(self) -> None:
+        """Wait until the transport takes more, and let others have a turn now and then."""
+        if self._pending_size > _READ_SIZE:
+            await asyncio.sleep(0)
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    def settle(self, exchange: Exchange) -> None:
+        """Stop waiting for the other side to end a stream that we left; for streams."""
+        if handle := self._lingering.pop(exchange, None):
+            handle.cancel()
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the other side."""
+        self.last_heard = self._loop.time()
+        self._flush_due = True
+        try:
+            for frame in self._source.feed(data):
+                event = self._engine.receive(frame)
+                if event is not None:
+                    self._dispatch(event)
+                if self.closed.done():
+                    break
+        except DecodeError as err:
+            self._lose(f"not understood: {err}")
+        finally:
+            self._flush()
+
+    # What the transport calls
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=4 * _FLUSH_SIZE)
+        if self._on_open is not None:
+            self._on_open(self)
+
+    @override
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the buffer for the next read."""
+        return self._view
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.feed(bytes(self._view[:nbytes]))
+
+    @override
+    def pause_writing(self) -> None:
+        """Hold back calls and items: the other side is slow."""
+        self._writable.clear()
+
+    @override
+    def resume_writing(self) -> None:
+        """Let calls and items pass again."""
+        self._writable.set()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits."""
+        self._lose(str(exc) if exc else "closed by the other side")
+        self._gone.set_result(None)
+
+    # Inside
+
+    def _check(self) -> None:
+        if self.closed.done():
+            raise ConnectionLostError(str(self.closed.result()))
+        if self._transport is None:
+            raise ConnectionLostError("not connected")
+
+    def _dispatch(self, event: Event) -> None:
+        if not isinstance(event, Opened):
+            if event.exchange.owner is not None:
+                event.exchange.owner.on_event(event)
+        elif event.path in (_PROBE, _PING):
+            reply = event.reply
+            self._finish(event.exchange, Reply((_PONG, *reply.arguments), reply.keywords))
+        else:
+            request = Request(self, event)
+            task = asyncio.Task(self._answer(request), loop=self._loop, eager_start=True)
+            if not task.done():
+                request.task = task
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: Request) -> None:
+        """Have a request handled, and answer it; the supervisor of all handlers."""
+        exchange = request.exchange
+        try:
+            answer = await self.handler(request)
+            await self.breathe()
+            self._finish(exchange, answer)
+        except asyncio.CancelledError:
+            exchange.cancel()
+            raise
+        except LinkError as err:
+            exchange.fail(encode_error(err))
+        except Exception as err:
+            _LOGGER.exception("Command %s failed", _dotted(request.path))
+            exchange.fail(encode_error(err))
+
+    def _finish(self, exchange: Exchange, answer: Answer) -> None:
+        try:
+            if isinstance(answer, Reply):
+                exchange.finish(answer.arguments, answer.keywords)
+            else:
+                exchange.finish((answer,))
+        except EncodeError as err:
+            exchange.fail(encode_error(err))
+
+    def _send(self, *frames: Frame) -> None:
+        """Send frames, together with others of the same turn of the loop."""
+        chunks = [self._encode(frame) for frame in frames]
+        self._pending += chunks
+        self._pending_size += sum(map(len, chunks))
+        if self._pending_size > _FLUSH_SIZE:
+            self._flush()
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if not self._pending:
+            return
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_size = 0
+        if self._transport is None or self.closed.done():
+            return
+        if self._transport.get_write_buffer_size() > self._max_buffer:
+            self._lose("the other side does not read")
+        else:
+            self._transport.write(data)
+
+    def _linger(self, exchange: Exchange) -> None:
+        del self._lingering[exchange]
+        exchange.cancel()
+
+    def _lose(self, reason: str) -> None:
+        """End everything that is under way; only the first reason counts."""
+        if self.closed.done():
+            return
+        self.closed.set_result(ConnectionLostError(reason))
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+        for handle in self._lingering.values():
+            handle.cancel()
+        self._lingering.clear()
+        for exchange in self._engine.close():
+            if exchange.owner is not None:
+                exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
+        for task in self._tasks:
+            task.cancel()
+        self._writable.set()
+
+
+async def no_command(request: Request) -> Answer:
+    """Handle requests by refusing them all."""
+    raise unknown_command(request.path)
+
+
+def _dotted(path: CommandPath) -> str:
+    """Name a command in messages for people."""
+    return ".".join(map(str, path))

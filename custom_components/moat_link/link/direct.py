@@ -1,0 +1,226 @@
+"""The direct connection to a server: where to find one, and how to keep it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, override
+
+from .clock import Backoff
+from .connection import Connection, Handler, no_command
+from .errors import AuthenticationError, CannotConnectError, ConnectionLostError, LinkError
+from .handshake import ClientLogin, ServerIdentity, fresh_id
+
+if TYPE_CHECKING:
+    from .codec import Value
+
+_LOGGER = logging.getLogger(__name__)
+
+DEFAULT_PORT: Final = 27587
+_MOST_ENDPOINTS: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a server listens: host and port, or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = DEFAULT_PORT
+    path: str | None = None
+    token: str | None = field(default=None, repr=False)
+    server: str = ""
+
+    @override
+    def __str__(self) -> str:
+        """Name it for people."""
+        return self.path or f"{self.host}:{self.port}"
+
+
+def endpoints(announcement: Value, *, server: str = "") -> list[Endpoint]:
+    """Read where a server can be reached; what makes no sense is left out.
+
+    `server` is the announcement's origin: the server's name.
+    """
+    if not isinstance(announcement, dict):
+        return []
+    auth = announcement.get("auth")
+    token = auth.get("token") if isinstance(auth, dict) else None
+    links = announcement.get("link")
+    found = [
+        _endpoint(link, token if isinstance(token, str) else None, server)
+        for link in (links if isinstance(links, list) else [links])
+    ]
+    return list(dict.fromkeys(filter(None, found)))[:_MOST_ENDPOINTS]
+
+
+def _endpoint(link: Value, token: str | None, server: str) -> Endpoint | None:
+    if not isinstance(link, dict):
+        return None
+    host = link.get("host")
+    port = link.get("port", DEFAULT_PORT)
+    if type(host) is not str or not 0 < len(host) < 256:
+        return None
+    if type(port) is not int or not 0 < port < 65536:
+        return None
+    return Endpoint(host=host, port=port, token=token, server=server)
+
+
+async def connect(
+    endpoint: Endpoint,
+    *,
+    name: str,
+    handler: Handler = no_command,
+    timeout: float = 10,
+) -> tuple[Connection, ServerIdentity]:
+    """Connect and log in; CannotConnectError, AuthenticationError or another LinkError."""
+    login = ClientLogin(name=name, token=endpoint.token, handler=handler)
+    connection = await _open(endpoint, login.handle, timeout)
+    try:
+        identity = await login.run(connection, timeout=timeout)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection, identity
+
+
+async def _open(endpoint: Endpoint, handler: Handler, timeout: float) -> Connection:
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout):
+            if endpoint.path is not None:
+                _, connection = await loop.create_unix_connection(
+                    lambda: Connection(handler), endpoint.path
+                )
+            else:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(handler), endpoint.host, endpoint.port
+                )
+    except TimeoutError:
+        raise CannotConnectError(f"{endpoint} does not answer within {timeout} s") from None
+    except (OSError, ValueError) as err:  # ValueError: a host name that cannot be encoded
+        raise CannotConnectError(f"{endpoint}: {err}") from err
+    return connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectStatus:
+    """Whether the direct connection is up, with whom, or why not."""
+
+    connected: bool
+    identity: ServerIdentity | None = None
+    endpoint: Endpoint | None = None
+    error: LinkError | None = None
+
+
+class DirectLink:
+    """Keeps one direct connection up for as long as `run` runs."""
+
+    def __init__(
+        self,
+        candidates: Callable[[], Sequence[Endpoint]],
+        *,
+        handler: Handler = no_command,
+        on_status: Callable[[DirectStatus], None] | None = None,
+        name: Callable[[], str] = fresh_id,
+        backoff: Backoff | None = None,
+        timeout: float = 10,
+        silence: float = 40,
+        settled: float = 10,
+    ) -> None:
+        """Take where to look, in order, and the times in seconds.
+
+        `timeout` is for each attempt; after `silence` the connection counts as dead; the back-off
+        starts over once a connection has lasted for `settled`.
+        """
+        self._candidates = candidates
+        self._handler = handler
+        self._on_status = on_status
+        self._name = name
+        self._backoff = Backoff() if backoff is None else backoff
+        self._timeout = timeout
+        self._silence = silence
+        self._settled = settled
+        self._connection: Connection | None = None
+        self._tried: tuple[Endpoint, ...] = ()
+        self._changed = asyncio.Event()
+        self.status = DirectStatus(connected=False)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection for calls; ConnectionLostError while there is none."""
+        if self._connection is None:
+            raise ConnectionLostError("no server is connected")
+        return self._connection
+
+    def announced(self) -> None:
+        """Look at the candidates again: if they are others than before, try them at once."""
+        if tuple(self._candidates()) != self._tried:
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        try:
+            while True:
+                self._changed.clear()
+                self._tried = tuple(self._candidates())
+                error = await self._try_all()
+                self._report(DirectStatus(connected=False, error=error))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._backoff.wait()):
+                        await self._changed.wait()
+        finally:
+            self.status = DirectStatus(connected=False)
+
+    async def _try_all(self) -> LinkError:
+        """Use the first end point that works until it fails; return the reason why we are off."""
+        error: LinkError = CannotConnectError("no server is known")
+        for endpoint in self._tried:
+            try:
+                connection, identity = await connect(
+                    endpoint, name=self._name(), handler=self._handler, timeout=self._timeout
+                )
+            except LinkError as err:
+                _LOGGER.debug("Server at %s: %s", endpoint, err)
+                if not isinstance(error, AuthenticationError):
+                    error = err
+            else:
+                return await self._use(connection, identity, endpoint)
+        return error
+
+    async def _use(
+        self, connection: Connection, identity: ServerIdentity, endpoint: Endpoint
+    ) -> LinkError:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        try:
+            self._connection = connection
+            self._report(DirectStatus(connected=True, identity=identity, endpoint=endpoint))
+            await self._watch(connection)
+        finally:
+            self._connection = None
+            await connection.close()
+        if loop.time() - start >= self._settled:
+            self._backoff.reset()
+        return connection.closed.result()
+
+    async def _watch(self, connection: Connection) -> None:
+        """Wait for the end; ask whether anybody is there before the silence gets too long."""
+        loop = asyncio.get_running_loop()
+        patience = self._silence / 8
+        while not connection.closed.done():
+            quiet = loop.time() - connection.last_heard
+            if quiet < self._silence - patience:
+                await asyncio.wait([connection.closed], timeout=self._silence - patience - quiet)
+                continue
+            with contextlib.suppress(LinkError):
+                await connection.request(("i", "ping"), timeout=patience)
+            if loop.time() - connection.last_heard >= self._silence - patience:
+                await connection.close(f"nothing heard for {self._silence} s")
+
+    def _report(self, status: DirectStatus) -> None:
+        """Tell about a change; the same trouble again is none."""
+        before, self.status = self.status, status
+        news = status.connected or before.connected or str(before.error) != str(status.error)
+        if news and self._on_status is not None:
+            self._on_status(status)
