@@ -1,0 +1,60 @@
+"""A message: what the broker or a server said about one node."""
+
+from dataclasses import dataclass, field
+
+from .codec import ABSENT, Value, decode_payload
+from .errors import DecodeError
+from .meta import Meta, decode_meta
+from .path import Path
+
+
+@dataclass(slots=True)
+class Message:
+    """A node's value and its metadata; treat as immutable. ABSENT: the node was deleted."""
+
+    topic: str
+    """Relative to the root, as published: the key of all look-ups."""
+    value: Value
+    meta: Meta
+    retained: bool
+    """Whether it was published to stay."""
+    _path: Path | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def path(self) -> Path:
+        """The topic's elements; the bare levels where it cannot be read."""
+        if self._path is None:
+            try:
+                self._path = Path.from_topic(self.topic)
+            except DecodeError:
+                self._path = Path(*self.topic.split("/"))
+        return self._path
+
+    @property
+    def time(self) -> float:
+        """When the value was true, in Unix seconds."""
+        return self.meta.time
+
+    def item(self, steps: tuple[str | int, ...]) -> Value:
+        """Step into the value's maps and lists; ABSENT if there is nothing."""
+        value = self.value
+        for step in steps:
+            if isinstance(value, dict):
+                value = value.get(step, ABSENT)
+            elif isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+                value = value[step]
+            else:
+                return ABSENT
+        return value
+
+
+def decode_message(
+    topic: str, payload: bytes, *, text: bool, meta: str | None, retained: bool, now: float, me: str
+) -> Message:
+    """Decode what the broker delivered; without metadata it comes `via:` me. Raise DecodeError."""
+    return Message(
+        topic,
+        decode_payload(payload, text),
+        Meta(f"via:{me}", now) if meta is None else decode_meta(meta, now),
+        retained,
+    )
