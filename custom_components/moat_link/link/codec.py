@@ -1,27 +1,39 @@
 """Values and frames in CBOR, with guards in both directions. Every failure is one exception."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 import re
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from io import BytesIO
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-)
 from math import isfinite
 from typing import Any, Final, cast, override
 
 import cbor2
 
 from .errors import DecodeError, EncodeError
-from .path import ROOT, Path, Root
+from .path import MAX_BITS, Path, Root
+from .scan import Scanner
+from .tags import untag
+from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value
+
+__all__ = [
+    "ABSENT",
+    "MAX_FRAME",
+    "MAX_PAYLOAD",
+    "Absent",
+    "FrameReader",
+    "Key",
+    "Opaque",
+    "RemoteObject",
+    "Value",
+    "decode",
+    "decode_payload",
+    "encode",
+    "encode_frame",
+    "encode_payload",
+    "is_clean",
+    "sanitize",
+]
 
 MAX_PAYLOAD: Final = 65_536
 """Bytes of a value."""
@@ -31,68 +43,6 @@ MAX_ITEMS: Final = 20_000
 """Items within a value; a frame may have five times as many."""
 MAX_DEPTH: Final = 16
 """Containers and tags within each other; twice as many within a frame."""
-MAX_BITS: Final = 256
-"""Size of an integer."""
-
-
-class Absent(Enum):
-    """The type of `ABSENT`."""
-
-    ABSENT = "ABSENT"
-
-    def __bool__(self) -> bool:
-        """Nothing is false."""
-        return False
-
-    @override
-    def __repr__(self) -> str:
-        """Show the name."""
-        return self.value
-
-
-ABSENT: Final = Absent.ABSENT
-"""No value: deleted, not given."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteObject:
-    """An object of a class known by a short name: an exception, metadata."""
-
-    name: str
-    arguments: tuple[Value, ...] = ()
-    keywords: dict[str, Value] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Opaque:
-    """A tag that means nothing to us, kept as it came."""
-
-    tag: int
-    value: Value
-
-
-type Address = (
-    IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Interface | IPv6Network
-)
-type Key = str | int | float | bytes | bool | None
-type Value = (
-    None
-    | bool
-    | int
-    | float
-    | str
-    | bytes
-    | datetime
-    | Address
-    | Path
-    | Root
-    | Absent
-    | RemoteObject
-    | Opaque
-    | list[Value]
-    | dict[Key, Value]
-    | frozenset[Value]
-)
 
 
 # Writing
@@ -137,12 +87,11 @@ def is_clean(text: str) -> bool:
     return text.isprintable() or not _UNCLEAN.search(text)
 
 
-_ADDRESSES: Final = (
-    IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-)
 _UNCLEAN: Final = re.compile(
     "[\0-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
-    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "".join(
+        f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+    )
     + "]"
 )
 
@@ -164,7 +113,7 @@ def _dump(value: object, depth: int) -> bytes:
 
 def _count(data: bytes, items: int, depth: int) -> None:
     try:
-        _Scanner(items, depth).scan(data)
+        Scanner(items, depth, MAX_FRAME).scan(data)
     except DecodeError as err:
         raise EncodeError(str(err)) from None
 
@@ -255,7 +204,7 @@ def _fit_other(value: object, depth: int) -> Any:
             return cbor2.CBORTag(1, value.timestamp())
         case frozenset() | set():
             return cbor2.CBORTag(258, _fit(list(value), depth - 1))
-        case _ if isinstance(value, _ADDRESSES):
+        case _ if isinstance(value, ADDRESSES):
             return value
         case str() | int() | float():
             return _fit(_stripped(value), 0)
@@ -322,7 +271,7 @@ def decode(data: bytes) -> Value:
     if len(data) > MAX_PAYLOAD:
         raise DecodeError(f"{len(data)} bytes are too much for a value")
     if len(data) > MAX_ITEMS:
-        _Scanner(MAX_ITEMS, MAX_DEPTH).scan(data)
+        Scanner(MAX_ITEMS, MAX_DEPTH, MAX_PAYLOAD).scan(data)
     return _load(data, MAX_DEPTH)
 
 
@@ -344,7 +293,7 @@ class FrameReader:
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         """Refuse frames of more than `max_frame` bytes."""
         self._max_frame = max_frame
-        self._waiting: _Scanner | None = None
+        self._waiting: Scanner | None = None
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[list[Value]]:
@@ -378,7 +327,7 @@ class FrameReader:
             try:
                 item = decoder.decode()
             except cbor2.CBORDecodeEOF:
-                self._waiting = _Scanner(5 * MAX_ITEMS, 2 * MAX_DEPTH, self._max_frame)
+                self._waiting = Scanner(5 * MAX_ITEMS, 2 * MAX_DEPTH, self._max_frame)
                 self._take(piece[start:], frames)
                 return
             except cbor2.CBORError as err:
@@ -400,7 +349,6 @@ class _Tagged:
 class _KeepTags(dict[int, Callable[[Any, bool], _Tagged]]):
     """Has cbor2 interpret no tag whatever: neither those it knows, nor future ones."""
 
-    @override
     def __missing__(self, tag: int) -> Callable[[Any, bool], _Tagged]:
         return partial(_Tagged, tag)
 
@@ -463,7 +411,7 @@ def _clean(item: Any) -> Value:
     if kind is float:
         return cast(Value, item) if isfinite(item) else None
     if kind is _Tagged:
-        return _untag(item.tag, _clean(item.content))
+        return untag(item.tag, _clean(item.content))
     if item is cbor2.undefined:
         return ABSENT
     raise DecodeError(f"what is a {kind.__name__}?")
@@ -472,205 +420,3 @@ def _clean(item: Any) -> Value:
 def _check_key(key: object) -> None:
     if type(key) not in _PLAIN and not (isinstance(key, float) and isfinite(key)):
         raise DecodeError(f"a map's key is a {type(key).__name__}")
-
-
-def _untag(tag: int, content: Value) -> Value:
-    """Give a tag its meaning; unknown ones, and those that could do harm, stay as they are."""
-    reader = _READERS.get(tag)
-    if reader is None:
-        return Opaque(tag, content)
-    try:
-        return reader(content)
-    except (ValueError, TypeError, OverflowError, OSError) as err:
-        raise DecodeError(f"content of tag {tag}: {_reason(err)}") from err
-
-
-def _read_date(content: Value) -> Value:
-    time = datetime.fromisoformat(cast(str, content))
-    if time.tzinfo is None:
-        raise ValueError("no time zone")
-    return time.astimezone(UTC)
-
-
-def _read_timestamp(content: Value) -> Value:
-    if isinstance(content, bool):
-        raise TypeError("a truth value is no time")
-    return datetime.fromtimestamp(cast(float, content), UTC)
-
-
-def _read_integer(content: Value) -> int:
-    if not isinstance(content, bytes) or len(content) > MAX_BITS // 8:
-        raise ValueError("integer too large")
-    return int.from_bytes(content)
-
-
-def _read_object(content: Value) -> Value:
-    match content:
-        case [str() | Opaque(32769, str()) as name, *arguments]:
-            keywords: dict[str, Value] = {}
-            if arguments and _is_keywords(arguments[-1]):
-                keywords = arguments.pop()  # type: ignore[assignment]  # str keys: just checked
-            return RemoteObject(
-                name if isinstance(name, str) else str(name.value), tuple(arguments), keywords
-            )
-    return Opaque(27, content)
-
-
-def _is_keywords(item: Value) -> bool:
-    return isinstance(item, dict) and all(type(key) is str for key in item)
-
-
-def _read_path(content: Value) -> Value:
-    if not isinstance(content, list):
-        raise TypeError("a path is an array")
-    if content and isinstance(content[0], Opaque):
-        return Opaque(39, content)  # a root of the application's own
-    return Path.of(content)
-
-
-def _read_address[A, N, I](
-    size: int,
-    address: Callable[[bytes], A],
-    network: Callable[[tuple[bytes, int]], N],
-    interface: Callable[[tuple[bytes, int]], I],
-    content: Value,
-) -> A | N | I | Opaque:
-    match content:
-        case bytes():
-            return address(content.ljust(size, b"\0"))
-        case [int() as bits, bytes() as start]:
-            return network((start.ljust(size, b"\0"), bits))
-        case [bytes() as start, int() as bits]:
-            return interface((start.ljust(size, b"\0"), bits))
-    return Opaque(52 if size == 4 else 54, content)  # with a zone
-
-
-_read_v4: Final = partial(_read_address, 4, IPv4Address, IPv4Network, IPv4Interface)
-_read_v6: Final = partial(_read_address, 16, IPv6Address, IPv6Network, IPv6Interface)
-
-
-def _read_set(content: Value) -> Value:
-    if not isinstance(content, list):
-        raise TypeError("a set is an array")
-    if any(isinstance(item, (list, dict, frozenset, RemoteObject, Opaque)) for item in content):
-        raise TypeError("a set of containers")
-    return frozenset(content)
-
-
-def _read_old_address(content: Value) -> Value:
-    if not isinstance(content, bytes) or len(content) not in (4, 16):
-        return Opaque(260, content)  # a hardware address
-    return IPv4Address(content) if len(content) == 4 else IPv6Address(content)
-
-
-def _read_old_network(content: Value) -> Value:
-    match content:
-        case dict() if len(content) == 1:
-            ((start, bits),) = content.items()
-            if isinstance(start, bytes) and isinstance(bits, int):
-                v4 = len(start) <= 4
-                return IPv4Network((start, bits)) if v4 else IPv6Network((start, bits))
-    raise ValueError("not one network")
-
-
-def _read_reference(content: Value) -> Value:
-    return ROOT if content == ROOT.value else Opaque(32769, content)
-
-
-def _transparent(content: Value) -> Value:
-    return content
-
-
-_READERS: Final[dict[int, Callable[[Value], Value]]] = {
-    0: _read_date,
-    1: _read_timestamp,
-    2: _read_integer,
-    3: lambda content: -1 - _read_integer(content),
-    27: _read_object,
-    39: _read_path,
-    52: _read_v4,
-    54: _read_v6,
-    258: _read_set,
-    260: _read_old_address,
-    261: _read_old_network,
-    32769: _read_reference,
-    55799: _transparent,
-    55800: _transparent,
-}
-
-
-class _Scanner:
-    """Finds where an item ends without decoding it; goes on where it stopped, counts, limits."""
-
-    __slots__ = ("_depth", "_items", "_limit", "_open", "_position")
-
-    def __init__(self, items: int, depth: int, limit: int = MAX_FRAME) -> None:
-        self._items = items
-        self._depth = depth
-        self._limit = limit
-        self._position = 0
-        self._open: list[int] = []  # items still to come in each open container; -1: until a break
-
-    def scan(self, data: bytes | bytearray) -> int:
-        """Return the item's length, 0 if bytes are missing. Raise DecodeError."""
-        position, size, waiting = self._position, len(data), self._open
-        while position < size:
-            self._position = position
-            inner, position = _head(data, position)
-            if position > self._limit:
-                raise DecodeError("too many bytes")
-            if position > size:
-                return 0
-            self._items -= 1
-            if inner > self._items or self._items < 0:
-                raise DecodeError("too many items")
-            if inner == _BREAK:
-                if not waiting or waiting.pop() != _UNTIL_BREAK:
-                    raise DecodeError("a break without a beginning")
-            elif inner:
-                waiting.append(inner)
-                if len(waiting) > self._depth:
-                    raise DecodeError("nested too deeply")
-                continue
-            if _all_closed(waiting):
-                return position
-        self._position = position
-        return 0
-
-
-_UNTIL_BREAK: Final = -1
-_BREAK: Final = -2
-
-
-def _head(data: bytes | bytearray, start: int) -> tuple[int, int]:
-    """Return how many items the one that starts here contains, and where its own bytes end."""
-    major, argument, end = data[start] >> 5, data[start] & 31, start + 1
-    if argument > 23:
-        if argument == 31 and major == 7:
-            return _BREAK, end
-        if argument == 31 and 2 <= major <= 5:
-            return _UNTIL_BREAK, end
-        if argument > 27:
-            raise DecodeError(f"malformed item: {data[start : start + 20].hex()}")
-        end += 1 << (argument - 24)
-        argument = int.from_bytes(data[start + 1 : end])
-    match major:
-        case 2 | 3:
-            return 0, end + argument
-        case 4 | 5:
-            return argument * (major - 3), end
-        case 6:
-            return 1, end
-    return 0, end
-
-
-def _all_closed(waiting: list[int]) -> bool:
-    """Count one complete item; close the containers that it completes."""
-    while waiting:
-        if waiting[-1] == _UNTIL_BREAK:
-            return False
-        waiting[-1] -= 1
-        if waiting[-1]:
-            return False
-        waiting.pop()
-    return True

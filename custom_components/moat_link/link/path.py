@@ -184,7 +184,6 @@ _DOTTED_TOKEN: Final = re.compile(r":([:._])|:u([0-9a-f]{1,6})-?|([:.])|[^:.]+")
 _UNSEEN: Final = re.compile(r"[^ -~]")
 _HEX: Final = frozenset("0123456789abcdefABCDEF-")
 _CONSTANTS: Final[dict[str, Element]] = {"t": True, "f": False, "n": None}
-_WORDS: Final[dict[str, Element]] = {"True": True, "False": False, "None": None}
 _NAMES: Final[dict[str, Element]] = {"e": "", "R": ROOT}
 _WORDS: Final[dict[str, Element]] = {"True": True, "False": False, "None": None}
 _ESCAPE: Final = r"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
