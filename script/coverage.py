@@ -1,4 +1,4 @@
-"""Compare coverage with what pyproject.toml demands: coverage json -o - | python script/coverage.py."""
+"""Compare coverage with what pyproject.toml demands: coverage json -o - | python -m script.coverage."""
 
 import json
 import sys
@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 
 def demanded(path: str, demands: Mapping[str, float]) -> float:
@@ -13,7 +14,7 @@ def demanded(path: str, demands: Mapping[str, float]) -> float:
     return next((share for pattern, share in demands.items() if fnmatch(path, pattern)), 0)
 
 
-def shortfalls(report: Mapping[str, Mapping], demands: Mapping[str, float]) -> list[str]:
+def shortfalls(report: Mapping[str, Any], demands: Mapping[str, float]) -> list[str]:
     """Return a line for each file that is covered less than demanded."""
     lines = []
     for path, data in sorted(report["files"].items()):

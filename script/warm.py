@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from hass_requirements import closure, started
+from .hass_requirements import closure, started
 
 MORE = {"config", "energy", "frontend", "history", "logbook", "mqtt", "my", "sun", "zeroconf"}
 SKIPPED = re.compile(r"/site-packages/(homeassistant/components|playwright)/|/tests?/|/idlelib/")
