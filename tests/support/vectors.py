@@ -80,7 +80,7 @@ def _tagged(number: int, content: Any) -> Any:
     match number, content:
         case 1, _:
             return datetime.fromtimestamp(content, UTC)
-        case (2 | 3), bytes():
+        case ((2 | 3), bytes()):
             size = int.from_bytes(content)
             return size if number == 2 else -1 - size
         case 27, [name, *arguments]:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from io import BytesIO
 from math import isfinite
-from typing import Any, Final, cast, override
+from typing import Any, Final
 
 import cbor2
 
@@ -14,7 +15,7 @@ from .errors import DecodeError, EncodeError
 from .path import MAX_BITS, Path, Root
 from .scan import Scanner
 from .tags import untag
-from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value
+from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value, keywords_of
 
 __all__ = [
     "ABSENT",
@@ -32,6 +33,7 @@ __all__ = [
     "encode_frame",
     "encode_payload",
     "is_clean",
+    "keywords_of",
     "sanitize",
 ]
 
@@ -62,7 +64,7 @@ def encode_payload(value: object) -> tuple[bytes, bool]:
     """Return the MQTT payload, and whether it is text. ABSENT becomes the empty payload."""
     if value is ABSENT:
         return b"", False
-    if isinstance(value, str) and value and not _UNCLEAN.search(value):
+    if isinstance(value, str) and value and is_clean(value):
         data = value.encode()
         if len(data) > MAX_PAYLOAD:
             raise EncodeError(f"{len(data)} bytes are too much for a text")
@@ -96,7 +98,7 @@ _UNCLEAN: Final = re.compile(
 )
 
 
-class _Unfit(Exception):
+class _UnfitError(Exception):
     """Something that cannot be sent; gathers where it is, from the inside out."""
 
     def __init__(self, problem: str) -> None:
@@ -107,7 +109,7 @@ class _Unfit(Exception):
 def _dump(value: object, depth: int) -> bytes:
     try:
         return cbor2.dumps(_fit(value, depth))
-    except _Unfit as err:
+    except _UnfitError as err:
         raise EncodeError(f"value{''.join(reversed(err.place))}: {err}") from None
 
 
@@ -126,15 +128,15 @@ def _fit(value: Any, depth: int) -> Any:
     if kind is float:
         if isfinite(value):
             return value
-        raise _Unfit("not finite")
+        raise _UnfitError("not finite")
     if kind is int:
         if value.bit_length() <= MAX_BITS:
             return value
-        raise _Unfit("integer too large")
+        raise _UnfitError("integer too large")
     if kind in _PLAIN:
         return value
     if depth <= 0:
-        raise _Unfit("nested too deeply")
+        raise _UnfitError("nested too deeply")
     if kind is dict:
         return _fit_map(value, depth)
     if kind is list or kind is tuple:
@@ -146,7 +148,7 @@ def _fit_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _Unfit("half a surrogate pair") from None
+        raise _UnfitError("half a surrogate pair") from None
     return text
 
 
@@ -157,7 +159,7 @@ def _fit_map(value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
             fit[key if type(key) is str and key.isascii() else _fit_key(key)] = _fit(
                 item, depth - 1
             )
-        except _Unfit as err:
+        except _UnfitError as err:
             err.place.append(f".{key}" if isinstance(key, str) else f"[{type(key).__name__}]")
             raise
     return fit
@@ -168,7 +170,7 @@ def _fit_items(value: Iterable[Any], depth: int) -> list[Any]:
     for item in value:
         try:
             fit.append(_fit(item, depth - 1))
-        except _Unfit as err:
+        except _UnfitError as err:
             err.place.append(f"[{len(fit)}]")
             raise
     return fit
@@ -184,7 +186,7 @@ def _fit_key(key: object) -> object:
             return int(key)
         case float() if isfinite(key):
             return float(key)
-    raise _Unfit(f"a map's key is a {type(key).__name__}")
+    raise _UnfitError(f"a map's key is a {type(key).__name__}")
 
 
 def _fit_other(value: object, depth: int) -> Any:
@@ -203,7 +205,7 @@ def _fit_other(value: object, depth: int) -> Any:
         case datetime() if value.tzinfo is not None:
             return cbor2.CBORTag(1, value.timestamp())
         case frozenset() | set():
-            return cbor2.CBORTag(258, _fit(list(value), depth - 1))
+            return cbor2.CBORTag(258, _fit_members(value, depth - 1))
         case _ if isinstance(value, ADDRESSES):
             return value
         case str() | int() | float():
@@ -214,7 +216,13 @@ def _fit_other(value: object, depth: int) -> Any:
             return _fit_map(value, depth)
         case list() | tuple():
             return _fit_items(value, depth)
-    raise _Unfit(f"a {type(value).__name__} cannot be sent")
+    raise _UnfitError(f"a {type(value).__name__} cannot be sent")
+
+
+def _fit_members(value: AbstractSet[Any], depth: int) -> list[Any]:
+    if any(isinstance(item, (tuple, frozenset)) for item in value):
+        raise _UnfitError("a set of containers")
+    return _fit_items(value, depth)
 
 
 def _stripped(value: str | float) -> str | int | float:
@@ -240,27 +248,31 @@ def sanitize(value: object) -> Value:
     return sane
 
 
-def _sane(value: object, depth: int) -> Value:
+def _sane(value: Any, depth: int) -> Value:
     match value:
         case str():
-            return str.__str__(value).encode(errors="replace").decode()
+            return _sane_text(value)
         case float() if not isfinite(value):
             return None
-        case _ if depth <= 0:
-            return "…"
-        case Mapping():
-            return {_sane_key(key): _sane(item, depth - 1) for key, item in value.items()}
-        case list() | tuple():
+        case Mapping() if depth > 0:
+            return {_sane_text(key): _sane(item, depth - 1) for key, item in value.items()}
+        case list() | tuple() if depth > 0:
             return [_sane(item, depth - 1) for item in value]
+        case Mapping() | list() | tuple():
+            return "…"
     try:
         _fit(value, depth)
-    except _Unfit as err:
-        return str(err) if isinstance(value, int) else _sane(f"{value}"[:1000], 0)
-    return cast(Value, value)
+    except _UnfitError:
+        return _sane_text(value)
+    sane: Value = value
+    return sane
 
 
-def _sane_key(key: object) -> Key:
-    return cast(str, _sane(key if isinstance(key, str) else f"{key}"[:100], 0))
+def _sane_text(value: object) -> str:
+    """Return readable text for anything; Python refuses to spell very large integers."""
+    large = isinstance(value, int) and value.bit_length() > MAX_BITS
+    text = f"{value:#x}"[:1000] if large else f"{value}"
+    return text.encode(errors="replace").decode()
 
 
 # Reading
@@ -390,6 +402,7 @@ def _frame(item: Value) -> list[Value]:
 def _clean(item: Any) -> Value:
     """Check what cbor2 delivered, and turn it in place into what may be handed on."""
     kind = type(item)
+    clean: Value = item
     if kind is dict:
         for key, inner in item.items():
             if type(key) is not str:
@@ -398,23 +411,21 @@ def _clean(item: Any) -> Value:
             if kind in _PLAIN or (kind is float and isfinite(inner)):
                 continue
             item[key] = _clean(inner)
-        return cast(Value, item)
-    if kind is list:
+    elif kind is list:
         for index, inner in enumerate(item):
             kind = type(inner)
             if kind in _PLAIN or (kind is float and isfinite(inner)):
                 continue
             item[index] = _clean(inner)
-        return cast(Value, item)
-    if kind in _PLAIN:
-        return cast(Value, item)
-    if kind is float:
-        return cast(Value, item) if isfinite(item) else None
-    if kind is _Tagged:
-        return untag(item.tag, _clean(item.content))
-    if item is cbor2.undefined:
-        return ABSENT
-    raise DecodeError(f"what is a {kind.__name__}?")
+    elif kind is float:
+        clean = item if isfinite(item) else None
+    elif kind is _Tagged:
+        clean = untag(item.tag, _clean(item.content))
+    elif item is cbor2.undefined:
+        clean = ABSENT
+    elif kind not in _PLAIN:
+        raise DecodeError(f"neither a value nor a tag: {kind.__name__}")
+    return clean
 
 
 def _check_key(key: object) -> None:

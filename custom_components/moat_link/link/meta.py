@@ -6,9 +6,9 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Final, cast
+from typing import Final
 
-from .codec import ABSENT, RemoteObject, Value, decode, encode, is_clean
+from .codec import ABSENT, Key, RemoteObject, Value, decode, encode, is_clean, keywords_of
 from .errors import DecodeError, EncodeError
 
 
@@ -24,7 +24,7 @@ class Meta:
 
 def decode_meta(text: str, now: float | None = None) -> Meta:
     """Read the user property; where the time is missing, it is `now`. Raise DecodeError."""
-    if text[-13:-12] == "\\" and text.find("\\") == len(text) - 13 and "/" not in text:
+    if text[-13:-12] == "\\" and 0 < text.find("\\") == len(text) - 13 and "/" not in text:
         time = _usual_time(text[-12:])
         if time is not None:
             return Meta(text[:-13], time)
@@ -40,26 +40,28 @@ def encode_meta(meta: Meta) -> str:
     """Return the user property. Raise EncodeError for what does not fit into one."""
     if not meta.origin or not is_clean(meta.origin) or _SEPARATOR.search(meta.origin):
         raise EncodeError(f"not fit as an origin: {meta.origin[:80]!r}")
-    parts = [_encode_part(part) for part in meta_items(meta)[1:]]
-    return "".join([meta.origin, *parts])
+    _, time, *more = meta_items(meta)
+    coded = base64.b85encode(_pack_time(_DOUBLE, time)).decode()
+    text = "".join([meta.origin, "\\", coded, *map(_encode_part, more)])
+    if len(text.encode()) > _MAX_TEXT:
+        raise EncodeError(f"{len(text)} characters are too much for metadata")
+    return text
 
 
 def meta_of(items: Sequence[Value], now: float | None = None) -> Meta:
     """Take metadata from a list [origin, time, …, {keywords}]. Raise DecodeError."""
-    *positional, last = items or [None]
-    keywords: Mapping[str, Value] = {}
-    if isinstance(last, dict) and all(isinstance(key, str) for key in last):
-        keywords = cast(Mapping[str, Value], last)
-    else:
-        positional.append(last)
-    origin, time, *extra = (*positional, None, None)[: max(2, len(positional))]
+    positional = list(items)
+    keywords = keywords_of(positional[-1]) if positional else None
+    if keywords is not None:
+        positional.pop()
+    origin, time, *extra = positional + [None] * (2 - len(positional))
     if not isinstance(origin, str) or not origin:
         raise DecodeError("metadata without an origin")
     if time is None or time is ABSENT:
         time = now
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         raise DecodeError(f"metadata of {origin[:80]!r} without a time")
-    return Meta(origin, float(time), tuple(extra), keywords)
+    return Meta(origin, float(time), tuple(extra), keywords or {})
 
 
 def meta_items(meta: Meta) -> list[Value]:
@@ -71,7 +73,7 @@ def meta_items(meta: Meta) -> list[Value]:
         extra.pop()
     items: list[Value] = [meta.origin, float(meta.time), *extra]
     if meta.keywords or isinstance(items[-1], dict):
-        items.append(cast(Value, dict(meta.keywords)))
+        items.append(dict[Key, Value](meta.keywords.items()))
     return items
 
 
@@ -80,6 +82,7 @@ def meta_object(meta: Meta) -> RemoteObject:
     return RemoteObject("_MM", (meta.origin, meta.time, *meta.extra), dict(meta.keywords))
 
 
+_MAX_TEXT: Final = 65_535
 _MAX_PARTS: Final = 100
 _SEPARATOR: Final = re.compile(r"[/\\]")
 _PART: Final = re.compile(r"([/\\])([^/\\]*)")
@@ -92,6 +95,7 @@ _DIGITS: Final = bytes(
 )
 _PADDING: Final = 85**3 - 1
 _DOUBLE: Final = 0xFB
+_pack_time: Final = struct.Struct(">Bd").pack
 _unpack_double: Final = struct.Struct(">d").unpack
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from math import isfinite
-from typing import Final, Self, cast, overload, override
+from typing import Final, Self, overload, override
 
 from .errors import DecodeError, EncodeError
 
@@ -61,14 +61,14 @@ class Path:
             and len(elements := tuple(topic.split("/"))) <= MAX_LEVELS
         ):
             path = cls.__new__(cls)
-            path._elements = elements if topic else ()
-            path._key = "/" + topic if topic else ""
+            path._elements = elements if topic else ()  # noqa: SLF001  our own
+            path._key = "/" + topic if topic else ""  # noqa: SLF001
             return path
         if len(topic) > MAX_TOPIC or topic.count("/") >= MAX_LEVELS:
             raise DecodeError(f"topic too long: {topic[:40]}…")
         if _FORBIDDEN.search(topic):
             raise DecodeError(f"not a topic to publish to: {topic[:80]!r}")
-        return cls.of([_parse_level(level) for level in topic.split("/")])
+        return cls.of(_parse_level(level) for level in topic.split("/"))
 
     @classmethod
     def parse(cls, dotted: str) -> Self:
@@ -77,13 +77,13 @@ class Path:
             return cls()
         if len(dotted) > MAX_TOPIC:
             raise DecodeError(f"path too long: {dotted[:40]}…")
-        return cls.of([_parse_part(part) for part in _split(dotted)])
+        return cls.of(map(_parse_part, _split(dotted)))
 
     @classmethod
     def of(cls, elements: Iterable[object]) -> Self:
         """Take the elements as they came in CBOR (lists for tuples). Raise DecodeError."""
         try:
-            return cls(*cast(Iterable[Element], map(_tuples, elements)))
+            return cls(*map(_plain, elements))
         except EncodeError as err:
             raise DecodeError(str(err)) from err
 
@@ -198,7 +198,7 @@ _TOKEN: Final = re.compile(
 
 
 def _plain(element: object) -> Element:
-    """Strip subclasses (enumerations) off an element; raise EncodeError if it is none."""
+    """Make an element of what is derived from one, or a list. Raise EncodeError."""
     match element:
         case None | bool() | Root():
             return element
@@ -210,14 +210,9 @@ def _plain(element: object) -> Element:
             return float(element)
         case bytes():
             return bytes(element)
-        case tuple():
+        case tuple() | list():
             return tuple(map(_plain, element))
     raise EncodeError(f"not fit for a path: {type(element).__name__}")
-
-
-def _tuples(element: object) -> object:
-    """Turn CBOR's arrays into tuples."""
-    return tuple(map(_tuples, element)) if isinstance(element, (list, tuple)) else element
 
 
 # Writing
@@ -432,14 +427,18 @@ def _parse_items(tokens: list[re.Match[str]], depth: int) -> Element:
 
 def _parse_item(token: re.Match[str], tokens: list[re.Match[str]], depth: int) -> Element:
     """Read one literal, or a tuple in parentheses."""
-    if token[1] == "(" and depth:
+    mark, number, word, text = token.groups()
+    if mark:
+        if mark != "(" or not depth:
+            raise ValueError(mark)
         inner = _parse_items(tokens, depth - 1)
         if not tokens or tokens.pop()[1] != ")":
             raise ValueError("parenthesis missing")
         return inner
-    if number := token[2]:
+    if number:
         is_float = "." in number or ("e" in number.lower() and "x" not in number.lower())
         return float(number) if is_float else int(number, 0)
-    if token[3]:
-        return _WORDS[token[3]]
-    return cast(Element, ast.literal_eval(token[4] or ""))
+    if word:
+        return _WORDS[word]
+    literal: Element = ast.literal_eval(text)
+    return literal

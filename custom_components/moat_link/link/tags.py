@@ -11,11 +11,11 @@ from ipaddress import (
     IPv6Interface,
     IPv6Network,
 )
-from typing import Final, cast
+from typing import Final
 
 from .errors import DecodeError
 from .path import MAX_BITS, ROOT, Path
-from .values import Opaque, RemoteObject, Value
+from .values import Opaque, RemoteObject, Value, keywords_of
 
 
 def untag(tag: int, content: Value) -> Value:
@@ -30,16 +30,18 @@ def untag(tag: int, content: Value) -> Value:
 
 
 def _read_date(content: Value) -> Value:
-    time = datetime.fromisoformat(cast(str, content))
+    if not isinstance(content, str):
+        raise TypeError("a date is text")
+    time = datetime.fromisoformat(content)
     if time.tzinfo is None:
         raise ValueError("no time zone")
     return time.astimezone(UTC)
 
 
 def _read_timestamp(content: Value) -> Value:
-    if isinstance(content, bool):
-        raise TypeError("a truth value is no time")
-    return datetime.fromtimestamp(cast(float, content), UTC)
+    if isinstance(content, bool) or not isinstance(content, (int, float)):
+        raise TypeError("a time is a number")
+    return datetime.fromtimestamp(content, UTC)
 
 
 def _read_integer(content: Value) -> int:
@@ -50,18 +52,13 @@ def _read_integer(content: Value) -> int:
 
 def _read_object(content: Value) -> Value:
     match content:
-        case [str() | Opaque(32769, str()) as name, *arguments]:
-            keywords: dict[str, Value] = {}
-            if arguments and _is_keywords(arguments[-1]):
-                keywords = arguments.pop()  # type: ignore[assignment]  # str keys: just checked
-            return RemoteObject(
-                name if isinstance(name, str) else str(name.value), tuple(arguments), keywords
-            )
+        case [str() | Opaque(32769, str()) as reference, *arguments]:
+            name = reference.value if isinstance(reference, Opaque) else reference
+            keywords = keywords_of(arguments[-1]) if arguments else None
+            if keywords is not None:
+                arguments.pop()
+            return RemoteObject(str(name), tuple(arguments), keywords or {})
     return Opaque(27, content)
-
-
-def _is_keywords(item: Value) -> bool:
-    return isinstance(item, dict) and all(type(key) is str for key in item)
 
 
 def _read_path(content: Value) -> Value:
@@ -97,7 +94,7 @@ def _read_set(content: Value) -> Value:
     if not isinstance(content, list):
         raise TypeError("a set is an array")
     if any(isinstance(item, (list, dict, frozenset, RemoteObject, Opaque)) for item in content):
-        raise TypeError("a set of containers")
+        return Opaque(258, content)  # Python has no such sets
     return frozenset(content)
 
 
@@ -112,8 +109,8 @@ def _read_old_network(content: Value) -> Value:
         case dict() if len(content) == 1:
             ((start, bits),) = content.items()
             if isinstance(start, bytes) and isinstance(bits, int):
-                v4 = len(start) <= 4
-                return IPv4Network((start, bits)) if v4 else IPv6Network((start, bits))
+                short = len(start) <= 4
+                return IPv4Network((start, bits)) if short else IPv6Network((start, bits))
     raise ValueError("not one network")
 
 

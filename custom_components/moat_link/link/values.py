@@ -63,8 +63,7 @@ ADDRESSES: Final = (
 type Address = IPv4Address | IPv4Interface | IPv4Network | IPv6Address | IPv6Interface | IPv6Network
 type Key = str | int | float | bytes | bool | None
 type Value = (
-    None
-    | bool
+    bool
     | int
     | float
     | str
@@ -79,4 +78,13 @@ type Value = (
     | list[Value]
     | dict[Key, Value]
     | frozenset[Value]
+    | None
 )
+
+
+def keywords_of(item: Value) -> dict[str, Value] | None:
+    """Return a list's last item if it is a map of keywords: one with nothing but text as keys."""
+    if not isinstance(item, dict):
+        return None
+    keywords = {key: value for key, value in item.items() if isinstance(key, str)}
+    return keywords if len(keywords) == len(item) else None
