@@ -16,6 +16,17 @@ from .rpc import Engine, Event, Exchange, Failed, Opened
 if TYPE_CHECKING:
     from .codec import Value
 
+__all__ = [
+    "Answer",
+    "Connection",
+    "FrameSource",
+    "Handler",
+    "Reply",
+    "Request",
+    "Stream",
+    "no_command",
+]
+
 _LOGGER = logging.getLogger(__name__)
 
 _PROBE: Final = ("i", "乒")  # the server drops who does not answer within 3 s

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 from .codec import Opaque, RemoteObject, sanitize
 from .errors import (
     AuthenticationError,
+    DecodeError,
     LinkError,
     NotFoundError,
     OutOfDateError,
     RefusedError,
     RemoteError,
 )
-from .meta import Meta
+from .meta import Meta, meta_object, meta_of
 from .path import Path
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def encode_error(error: BaseException) -> list[Value]:
                 return _object("_rErr", name, *arguments)
             return _object(name, *arguments)
         case OutOfDateError(meta=Meta() as meta):
-            return [RemoteObject(_OUT_OF_DATE, (encode_meta_object(meta),), {})]
+            return [RemoteObject(_OUT_OF_DATE, (meta_object(meta),), {})]
         case OutOfDateError():
             return _object(_OUT_OF_DATE, str(error))
         case NotFoundError():
@@ -101,17 +102,14 @@ def encode_error(error: BaseException) -> list[Value]:
             return _object("_rErr", type(error).__name__, str(error))
 
 
-def encode_meta_object(meta: Meta) -> RemoteObject:
-    """Wrap metadata for use among arguments."""
-    return RemoteObject("_MM", (meta.origin, meta.time, *meta.extra), dict(meta.keywords))
-
-
 def decode_meta_object(value: object) -> Meta | None:
     """Read metadata that came among arguments; None if it is something else."""
-    match value:
-        case RemoteObject(name="_MM", arguments=(str(origin), int() | float() as time, *extra)):
-            return Meta(origin, float(time), tuple(extra), value.keywords)
-    return None
+    if not isinstance(value, RemoteObject) or value.name != "_MM":
+        return None
+    try:
+        return meta_of([*value.arguments, dict(value.keywords.items())])
+    except DecodeError:
+        return None
 
 
 def unknown_command(path: Sequence[Value]) -> RemoteError:
@@ -142,24 +140,20 @@ def _flatten(error: RemoteObject) -> tuple[object, ...]:
 
 def _specific(remote: RemoteError) -> LinkError:
     """Use our own error where there is one; the original is its cause."""
+    first = remote.arguments[0] if remote.arguments else None
     error: LinkError
     if remote.name in _NOT_FOUND:
-        error = NotFoundError(_text(remote, "not found"))
+        error = NotFoundError(str(first) if isinstance(first, str | int | Path) else "not found")
     elif remote.name == _OUT_OF_DATE:
-        meta = decode_meta_object(remote.arguments[0]) if remote.arguments else None
-        error = OutOfDateError("changed by somebody else", meta)
+        error = OutOfDateError("changed by somebody else", decode_meta_object(first))
     elif remote.name in _AUTHENTICATION:
-        error = AuthenticationError(_text(remote, _AUTHENTICATION[remote.name]))
+        error = AuthenticationError(
+            first if isinstance(first, str) else _AUTHENTICATION[remote.name]
+        )
     else:
         return remote
     error.__cause__ = remote
     return error
-
-
-def _text(remote: RemoteError, fallback: str) -> str:
-    """Use the words of the other side if its first argument is something to read."""
-    first = remote.arguments[0] if remote.arguments else None
-    return str(first) if isinstance(first, str | Path) and str(first) else fallback
 
 
 def _object(name: str, *arguments: object) -> list[Value]:

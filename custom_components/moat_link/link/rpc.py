@@ -35,6 +35,24 @@ from .remote import (
 if TYPE_CHECKING:
     from .codec import Value
 
+__all__ = [
+    "Answered",
+    "CommandPath",
+    "Credit",
+    "Ended",
+    "Engine",
+    "Event",
+    "Exchange",
+    "Failed",
+    "Frame",
+    "Item",
+    "Opened",
+    "Owner",
+    "Reply",
+    "StreamEndedError",
+    "Warned",
+]
+
 _CREDIT_LIMIT: Final = 1 << 31
 _HEAD_LIMIT: Final = 1 << 62
 
@@ -178,7 +196,7 @@ class Exchange:
         if self.done:
             raise StreamEndedError("the other side has gone")
         opening = compose(self._head + STREAM, arguments, keywords)
-        if window is None or self.peer_done:
+        if window is None:
             self._engine.send(opening)
         else:
             self._engine.send([self._head + WARNING, window], opening)
@@ -302,12 +320,9 @@ class Exchange:
         self._end_if_closed()
         return Ended(self, take_apart(frame, 1))
 
-    def _receive_error(self, frame: Frame) -> Event | None:
+    def _receive_error(self, frame: Frame) -> Failed:
         cancelled = is_cancel(frame)
         if self.ours:
-            if self.peer_done:
-                self._engine.late += 1
-                return None
             if not self.done:
                 self._engine.send([self._head + ERROR, CANCELLED])
             self._close()
