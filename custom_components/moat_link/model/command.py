@@ -6,7 +6,7 @@ from datetime import datetime
 from math import isclose
 from typing import Final
 
-from ..link.codec import Value
+from ..link.codec import Key, Value
 from ..link.description import PointDescription, WritePath
 from ..link.errors import CommandError, CommandFailure
 from ..link.fields import finite
@@ -54,10 +54,9 @@ def prepare(
     keywords = _intent(write.expires, now, reason)
     if isinstance(write, WritePath):
         # null takes a wish back; there is nothing left that could expire
-        payload: Value = raw
-        if keywords and raw is not None:
-            payload = {"value": raw, **keywords}
-        return Publication(path=write.path, value=payload, retain=write.retain)
+        wrap = bool(keywords) and raw is not None
+        wrapped = dict[Key, Value]([("value", raw), *keywords.items()])
+        return Publication(path=write.path, value=wrapped if wrap else raw, retain=write.retain)
     return Call(
         service=write.service,
         command=write.command,
@@ -98,11 +97,9 @@ def _raw(point: PointDescription, value: PointValue) -> Value:
 
 
 def _wishes(point: PointDescription) -> tuple[str, ...]:
-    return (
-        tuple(word for word in point.options if word not in (OPENING, CLOSING))
-        if (point.info.words)
-        else point.options
-    )
+    """Return the options that can be wished for: nothing is ever asked to be on its way."""
+    fixed = bool(point.info.words)
+    return tuple(word for word in point.options if not fixed or word not in _ON_ITS_WAY.values())
 
 
 def _code(point: PointDescription, meaning: str | bool) -> Value:
