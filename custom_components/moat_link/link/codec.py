@@ -1,8 +1,7 @@
 """Values and frames in CBOR, with guards in both directions. Every failure is one exception."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 from functools import partial
 from io import BytesIO
@@ -11,8 +10,9 @@ from typing import Any, Final
 
 import cbor2
 
+from .elements import MAX_BITS
 from .errors import DecodeError, EncodeError
-from .path import MAX_BITS, Path, Root
+from .path import Path, Root
 from .scan import Scanner
 from .tags import untag
 from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value, keywords_of

@@ -1,11 +1,14 @@
 """A message: what the broker or a server said about one node."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from .codec import ABSENT, Value, decode_payload
 from .errors import DecodeError
 from .meta import Meta, decode_meta
-from .path import Path
+from .path import MAX_LEVELS, Path
+
+_MAX_TOPIC: Final = 8_000  # so that it fits into a topic even if every character must be escaped
 
 
 @dataclass(slots=True)
@@ -22,12 +25,12 @@ class Message:
 
     @property
     def path(self) -> Path:
-        """The topic's elements; the bare levels where it cannot be read."""
+        """The topic's elements, or its bare levels where they have no meaning."""
         if self._path is None:
             try:
                 self._path = Path.from_topic(self.topic)
             except DecodeError:
-                self._path = Path(*self.topic.split("/"))
+                self._path = Path.of(self.topic.split("/"))
         return self._path
 
     @property
@@ -52,6 +55,8 @@ def decode_message(
     topic: str, payload: bytes, *, text: bool, meta: str | None, retained: bool, now: float, me: str
 ) -> Message:
     """Decode what the broker delivered; without metadata it comes `via:` me. Raise DecodeError."""
+    if len(topic) > _MAX_TOPIC or topic.count("/") >= MAX_LEVELS:
+        raise DecodeError(f"topic too long: {topic[:40]}…")
     return Message(
         topic,
         decode_payload(payload, text),

@@ -13,8 +13,9 @@ from ipaddress import (
 )
 from typing import Final
 
+from .elements import MAX_BITS
 from .errors import DecodeError
-from .path import MAX_BITS, ROOT, Path
+from .path import ROOT, Path
 from .values import Opaque, RemoteObject, Value, keywords_of
 
 
