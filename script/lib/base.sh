@@ -31,7 +31,7 @@ ensure_uv() {
   if ! uv --version >/dev/null 2>&1; then
     say "installing uv"
     python3 -m pip --version >/dev/null 2>&1 || require pip3 python3-pip
-    python3 -m pip install --quiet --target "$CACHE/uv" uv
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --target "$CACHE/uv" uv
     PATH="$CACHE/uv/bin:$PATH"
   fi
   if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ] && [ ! -e "$HOME/.config/uv/uv.toml" ] && [ ! -e /etc/uv/uv.toml ]; then
