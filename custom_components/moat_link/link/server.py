@@ -1,0 +1,97 @@
+"""The server's commands, as functions: data, errors, and calls to others."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+from .clock import Clock
+from .codec import ABSENT, Value
+from .connection import Connection
+from .errors import DecodeError, NotFoundError
+from .message import Message
+from .meta import meta_object, meta_of
+from .path import Element, Path
+from .rpc import Reply
+
+
+class Server:
+    """A server that we are connected to: RefusedError, NoAnswerError or ConnectionLostError."""
+
+    def __init__(self, name: str, connection: Connection, clock: Clock) -> None:
+        """Take a connection that is logged in."""
+        self.name = name
+        self._connection = connection
+        self._clock = clock
+
+    async def get(self, path: Path) -> Message:
+        """Return what the server holds for a node."""
+        reply = await self._connection.request(("d", "get"), (path,))
+        value, *meta = reply.arguments or (reply.value,)
+        if value is ABSENT:
+            raise NotFoundError(f"{path}: no value")
+        return self._message(path, value, meta, reply.keywords)
+
+    async def set(self, message: Message, expected_time: float | bool | None) -> bool:
+        """Store a message (ABSENT deletes); False when it is not newer than what is there."""
+        keywords: dict[str, Value] = {} if expected_time is None else {"t": expected_time}
+        meta = meta_object(message.meta)
+        reply = await self._connection.request(
+            ("d", "set"), (message.path, message.value, meta), keywords
+        )
+        return reply.value is not False
+
+    async def delete(self, message: Message, expected_time: float | bool | None) -> None:
+        """Delete a node and everything below it."""
+        keywords: dict[str, Value] = {"rec": True}
+        if expected_time is not None:
+            keywords["t"] = expected_time
+        meta = meta_object(message.meta)
+        await self._connection.request(("d", "delete"), (message.path, meta), keywords)
+
+    async def walk(
+        self, path: Path, *, min_depth: int = 0, max_depth: int | None = None
+    ) -> AsyncIterator[Message]:
+        """Go through a subtree, parents first; `run` is not in it."""
+        arguments: list[Value] = [path]
+        if min_depth or max_depth is not None:
+            arguments += [None, min_depth, max_depth]
+        below = Path()
+        async with self._connection.stream(("d", "walk"), *arguments) as stream:
+            async for item in stream:
+                match item.arguments:
+                    case (int(depth), Path() | [*_] as rest, value, *meta):
+                        below = Path(*below.elements[:depth], *Path.of(rest))
+                        yield self._message(path / below, value, meta, item.keywords)
+                    case _:
+                        raise DecodeError(f"walk of {path}: not an item")
+
+    async def children(self, path: Path) -> list[Element]:
+        """Return the names of a node's children, including those that lead to nothing."""
+        async with self._connection.stream(("d", "list"), path) as stream:
+            return [Path.of([item.value])[0] async for item in stream]
+
+    async def alive(self, client_id: str) -> bool:
+        """Tell whether a client with this id is there."""
+        return (await self._connection.request(("i", "checkid"), (client_id,))).value is True
+
+    async def error(self, command: str, path: Path, **keywords: Value) -> None:
+        """Report, acknowledge or clear an error: `info`, `ack`, `ok`."""
+        arguments = (path, keywords["msg"]) if command == "info" else (path,)
+        await self._connection.request(("e", command), arguments, keywords)
+
+    async def call(
+        self,
+        server: str,
+        client_id: str,
+        route: Sequence[Value],
+        arguments: Iterable[Value],
+        keywords: Mapping[str, Value],
+    ) -> Reply:
+        """Call a command of another client, through the server that it is connected to."""
+        path = ("srv", server, "cl", client_id, *route)
+        return await self._connection.request(path, arguments, keywords, timeout=None)
+
+    def _message(
+        self, path: Path, value: Value, meta: Sequence[Value], keywords: Mapping[str, Value]
+    ) -> Message:
+        """Put a message together from a reply, where the metadata follow the value."""
+        found = meta_of([*meta, dict(keywords.items())], self._clock.time())
+        return Message(path.topic, value, found, retained=True)

@@ -1,0 +1,150 @@
+"""Completes watches: what there is now, before and besides what changes; and what is gone.
+
+The server's tree is the source if there is one: it knows more than the broker. It leaves out `run`,
+so that comes from the broker's retained messages, as does everything while there is no server.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from .clock import Clock
+from .errors import ConnectionLostError, LinkError, NotAuthorizedError
+from .path import Path
+from .presence import Presence
+from .server import Server
+from .subscriptions import Interest
+from .watch import Watch, Watches
+
+_LOGGER = logging.getLogger(__name__)
+
+RUN: Final = Path("run")
+
+
+class Synchronizer:
+    """Keeps all watches complete for the life of one session."""
+
+    def __init__(
+        self,
+        presence: Presence,
+        watches: Watches,
+        server: Callable[[], Server | None],
+        clock: Clock,
+        *,
+        grace: float,
+        on_ready: Callable[[LinkError | None], None],
+    ) -> None:
+        """`grace`: seconds before something the broker no longer has counts as gone."""
+        self._subscriptions = presence.subscriptions
+        self._origin = presence.id
+        self._watches = watches
+        self._server = server
+        self._clock = clock
+        self._grace = grace
+        self._on_ready = on_ready
+        self._wake = asyncio.Event()
+        self._due: dict[Watch, None] = dict.fromkeys(watches)
+        self._followed: set[Watch] = set()
+        self._burials: dict[Watch, float] = {}
+        self._denied: LinkError | None = None
+
+    def add(self, watch: Watch) -> None:
+        """Complete a new watch."""
+        self._due[watch] = None
+        self._wake.set()
+
+    def remove(self, watch: Watch) -> None:
+        """Unsubscribe from what only this watch wanted."""
+        self._due.pop(watch, None)
+        self._burials.pop(watch, None)
+        self._wake.set()
+
+    def renew(self) -> None:
+        """Complete all watches again: there is another server."""
+        self._due.update(dict.fromkeys(self._watches))
+        self._wake.set()
+
+    async def complete(self, watch: Watch) -> None:
+        """Subscribe to what a watch follows, and bring it up to date."""
+        server = self._server()
+        below_run = watch.prefix.starts_with(RUN)
+        walked = False
+        watch.begin()
+        if watch.snapshot and server is not None and not below_run:
+            await self._follow(watch, retained=False)
+            walked = await self._walk(watch, server)
+        if not walked:
+            await self._follow(watch, retained=watch.snapshot)
+        elif not len(watch.prefix):
+            await self._subscriptions.read(Interest(RUN))
+        self._settle(watch, walked)
+
+    async def run(self) -> None:
+        """Work until cancelled; return when the session is lost."""
+        try:
+            while True:
+                self._wake.clear()
+                await self._work()
+                self._on_ready(self._denied)
+                await self._rest()
+        except ConnectionLostError:
+            _LOGGER.debug("The session ended during a snapshot")
+
+    async def _work(self) -> None:
+        for watch in self._followed - set(self._watches):
+            self._followed.discard(watch)
+            await self._subscriptions.drop(watch.interest)
+        for watch in [watch for watch, due in self._burials.items() if due <= self._now()]:
+            del self._burials[watch]
+            if watch.doomed:
+                await self._subscriptions.read(watch.interest)
+                watch.bury(self._origin, self._clock.time())
+        while self._due:
+            watch = next(iter(self._due))
+            del self._due[watch]
+            try:
+                await self.complete(watch)
+            except NotAuthorizedError as err:
+                watch.abort()
+                self._denied = err
+                _LOGGER.warning("The broker does not let us follow %s", err.topic)
+
+    async def _rest(self) -> None:
+        """Wait for news, or for the next grace period to end."""
+        next_burial = min(self._burials.values(), default=None)
+        delay = None if next_burial is None else max(0.0, next_burial - self._now())
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _follow(self, watch: Watch, *, retained: bool) -> None:
+        if watch not in self._followed:
+            await self._subscriptions.want(watch.interest, retained=retained)
+            self._followed.add(watch)
+        elif retained:
+            await self._subscriptions.read(watch.interest)
+
+    async def _walk(self, watch: Watch, server: Server) -> bool:
+        try:
+            async for message in server.walk(watch.prefix):
+                watch.deliver(message, self._clock.time())
+        except LinkError as err:
+            _LOGGER.debug("No snapshot of %s from the server: %s", watch.prefix, err)
+            return False
+        return True
+
+    def _settle(self, watch: Watch, walked: bool) -> None:
+        """Conclude from what the snapshot did not mention, and mark its end."""
+        missing = watch.end(retained_only=not walked) if watch.snapshot else watch.abort()
+        gone = {topic for topic in missing if walked and not topic.startswith("run/")}
+        watch.forget(gone, self._origin, self._clock.time())
+        if doomed := missing - gone:
+            watch.doom(doomed)
+            self._burials[watch] = self._now() + self._grace
+        watch.mark()
+
+    def _now(self) -> float:
+        return self._clock.monotonic()

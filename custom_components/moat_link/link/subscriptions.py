@@ -1,0 +1,138 @@
+"""What one session is subscribed to: as few filters as cover everything wanted.
+
+Brokers deliver a message once for every subscription it matches. The state of a node survives that,
+as equal times are dropped; events would arrive twice. So a filter inside another one is not
+subscribed to, except for the moment it takes to read its retained messages.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from .path import Path
+
+FROM_NOW: Final = 2  # retain handling: updates only
+WITH_RETAINED: Final = 0  # retain handling: what the broker holds, then updates
+
+
+class Subscriber(Protocol):
+    """The part of a session that this needs."""
+
+    async def subscribe(
+        self, *filters: str, qos: int = 0, retain_handling: int = 0, no_local: bool = False
+    ) -> None:
+        """Subscribe to filters."""
+
+    async def unsubscribe(self, *filters: str) -> None:
+        """Unsubscribe from filters."""
+
+    async def barrier(self) -> None:
+        """Return when everything the broker has sent so far has been delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """A node, or a node and everything below it; the path is relative to the root."""
+
+    path: Path
+    subtree: bool = True
+
+    def covers(self, other: Interest) -> bool:
+        """Tell whether whoever follows this receives everything of the other."""
+        return self == other or (self.subtree and other.path.starts_with(self.path))
+
+
+class Subscriptions:
+    """Keeps the subscriptions of one session at the smallest set that covers all interests."""
+
+    def __init__(self, session: Subscriber, root: Path) -> None:
+        """Start without any."""
+        self._session = session
+        self._root = root
+        self._wanted: Counter[Interest] = Counter()
+        self._active: set[Interest] = set()
+        self._lock = asyncio.Lock()
+        self.replaying = 0  # how many reads of retained messages are going on
+
+    async def want(self, *interests: Interest, retained: bool = False, qos: int = 0) -> None:
+        """Follow these; with `retained`, return when everything the broker holds has arrived.
+
+        When the broker denies one of them, none is followed.
+        """
+        self._wanted.update(interests)
+        try:
+            async with self._lock:
+                await self._follow(interests, retained, qos)
+        except BaseException:
+            self._forget(interests)
+            raise
+
+    async def read(self, interest: Interest) -> None:
+        """Return when everything the broker holds there has been delivered (again)."""
+        async with self._lock:
+            self.replaying += 1
+            try:
+                await self._replay([interest])
+            finally:
+                self.replaying -= 1
+
+    async def drop(self, *interests: Interest) -> None:
+        """Stop following these, as far as nobody else wants them."""
+        self._forget(interests)
+        async with self._lock:
+            await self._narrow()
+
+    def _forget(self, interests: Iterable[Interest]) -> None:
+        self._wanted.subtract(interests)
+        self._wanted = +self._wanted
+
+    async def _follow(self, interests: Sequence[Interest], retained: bool, qos: int) -> None:
+        new = [one for one in interests if not _covered(one, self._active)]
+        self.replaying += retained
+        try:
+            if new:
+                handling = WITH_RETAINED if retained else FROM_NOW
+                await self._subscribe(new, qos=qos, retain_handling=handling)
+                self._active.update(new)
+                await self._narrow()
+            if retained:
+                await self._replay([one for one in interests if one not in new])
+        finally:
+            self.replaying -= retained
+
+    async def _replay(self, interests: Sequence[Interest]) -> None:
+        """Have retained messages sent again, and wait until all that are on the way are here."""
+        if interests:
+            await self._subscribe(interests, retain_handling=WITH_RETAINED)
+        await self._session.barrier()
+        if passing := [one for one in interests if one not in self._active]:
+            await self._unsubscribe(passing)
+
+    async def _narrow(self) -> None:
+        """Go from the active filters to the fewest that are needed, without a gap."""
+        needed = {one for one in self._wanted if not _covered(one, self._wanted.keys() - {one})}
+        if missing := needed - self._active:
+            await self._subscribe(missing, retain_handling=FROM_NOW)
+            self._active |= missing
+        if surplus := self._active - needed:
+            self._active -= surplus
+            await self._unsubscribe(surplus)
+
+    async def _subscribe(
+        self, interests: Iterable[Interest], *, qos: int = 0, retain_handling: int
+    ) -> None:
+        filters = [self._filter(one) for one in interests]
+        await self._session.subscribe(*filters, qos=qos, retain_handling=retain_handling)
+
+    async def _unsubscribe(self, interests: Iterable[Interest]) -> None:
+        await self._session.unsubscribe(*[self._filter(one) for one in interests])
+
+    def _filter(self, interest: Interest) -> str:
+        topic = (self._root / interest.path).topic
+        return f"{topic}/#" if interest.subtree else topic
+
+
+def _covered(interest: Interest, others: Iterable[Interest]) -> bool:
+    return any(other.covers(interest) for other in others)
