@@ -13,7 +13,7 @@ import cbor2
 from .elements import MAX_BITS
 from .errors import DecodeError, EncodeError
 from .path import Path, Root
-from .scan import Scanner
+from .scan import Limits, Scanner
 from .tags import untag
 from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value, keywords_of
 
@@ -41,10 +41,8 @@ MAX_PAYLOAD: Final = 65_536
 """Bytes of a value."""
 MAX_FRAME: Final = 16 * 1024 * 1024
 """Bytes of a frame on the direct link."""
-MAX_ITEMS: Final = 20_000
-"""Items within a value; a frame may have five times as many."""
-MAX_DEPTH: Final = 16
-"""Containers and tags within each other; twice as many within a frame."""
+_VALUE: Final = Limits(size=MAX_PAYLOAD, items=20_000, depth=16)
+_FRAME: Final = Limits(size=MAX_FRAME, items=100_000, depth=32)
 
 
 # Writing
@@ -52,12 +50,7 @@ MAX_DEPTH: Final = 16
 
 def encode(value: object) -> bytes:
     """Return a value's CBOR. Raise EncodeError, naming the place, for what peers cannot read."""
-    data = _dump(value, MAX_DEPTH)
-    if len(data) > MAX_PAYLOAD:
-        raise EncodeError(f"{len(data)} bytes are too much for a value")
-    if len(data) > MAX_ITEMS:
-        _count(data, MAX_ITEMS, MAX_DEPTH)
-    return data
+    return _dump(value, _VALUE)
 
 
 def encode_payload(value: object) -> tuple[bytes, bool]:
@@ -67,7 +60,7 @@ def encode_payload(value: object) -> tuple[bytes, bool]:
     if isinstance(value, str) and value and is_clean(value):
         data = value.encode()
         if len(data) > MAX_PAYLOAD:
-            raise EncodeError(f"{len(data)} bytes are too much for a text")
+            raise EncodeError(f"{len(data)} bytes are too many")
         return data, True
     return encode(value), False
 
@@ -76,12 +69,7 @@ def encode_frame(frame: Sequence[object]) -> bytes:
     """Return a frame for the direct link: an array, led by an integer. Raise EncodeError."""
     if not frame or type(frame[0]) is not int:
         raise EncodeError("a frame is an array led by an integer")
-    data = _dump(frame, 2 * MAX_DEPTH)
-    if len(data) > MAX_FRAME:
-        raise EncodeError(f"{len(data)} bytes are too much for a frame")
-    if len(data) > 5 * MAX_ITEMS:
-        _count(data, 5 * MAX_ITEMS, 2 * MAX_DEPTH)
-    return data
+    return _dump(frame, _FRAME)
 
 
 def is_clean(text: str) -> bool:
@@ -106,18 +94,16 @@ class _UnfitError(Exception):
         self.place: list[str] = []
 
 
-def _dump(value: object, depth: int) -> bytes:
+def _dump(value: object, limits: Limits) -> bytes:
     try:
-        return cbor2.dumps(_fit(value, depth))
+        data = cbor2.dumps(_fit(value, limits.depth))
+        if len(data) > limits.items:
+            Scanner(limits).scan(data)
     except _UnfitError as err:
         raise EncodeError(f"value{''.join(reversed(err.place))}: {err}") from None
-
-
-def _count(data: bytes, items: int, depth: int) -> None:
-    try:
-        Scanner(items, depth, MAX_FRAME).scan(data)
     except DecodeError as err:
-        raise EncodeError(str(err)) from None
+        raise EncodeError(f"value: {err}") from None
+    return data
 
 
 def _fit(value: Any, depth: int) -> Any:
@@ -240,7 +226,7 @@ def _object_items(value: RemoteObject) -> list[Any]:
 
 def sanitize(value: object) -> Value:
     """Replace what `encode` would refuse, by None or text: for reports, which must get through."""
-    sane = _sane(value, MAX_DEPTH)
+    sane = _sane(value, _VALUE.depth)
     try:
         encode(sane)
     except EncodeError as err:
@@ -280,11 +266,7 @@ def _sane_text(value: object) -> str:
 
 def decode(data: bytes) -> Value:
     """Read one CBOR item; non-finite numbers become None. Raise DecodeError."""
-    if len(data) > MAX_PAYLOAD:
-        raise DecodeError(f"{len(data)} bytes are too much for a value")
-    if len(data) > MAX_ITEMS:
-        Scanner(MAX_ITEMS, MAX_DEPTH, MAX_PAYLOAD).scan(data)
-    return _load(data, MAX_DEPTH)
+    return _load(data, _VALUE)
 
 
 def decode_payload(payload: bytes, text: bool) -> Value:
@@ -292,7 +274,7 @@ def decode_payload(payload: bytes, text: bool) -> Value:
     if not text:
         return decode(payload) if payload else ABSENT
     if len(payload) > MAX_PAYLOAD:
-        raise DecodeError(f"{len(payload)} bytes are too much for a text")
+        raise DecodeError(f"{len(payload)} bytes are too many")
     try:
         return payload.decode()
     except UnicodeDecodeError as err:
@@ -304,7 +286,7 @@ class FrameReader:
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         """Refuse frames of more than `max_frame` bytes."""
-        self._max_frame = max_frame
+        self._limits = _FRAME._replace(size=max_frame)
         self._waiting: Scanner | None = None
         self._buffer = bytearray()
 
@@ -319,31 +301,27 @@ class FrameReader:
         if self._waiting is not None:
             self._buffer += piece
             end = self._waiting.scan(self._buffer)
-            if end > self._max_frame or (not end and len(self._buffer) > self._max_frame):
-                raise DecodeError("frame too large")
             if not end:
                 return
-            frames.append(_frame(_load(bytes(self._buffer[:end]), 2 * MAX_DEPTH)))
+            frames.append(_frame(_load(bytes(self._buffer[:end]), self._limits)))
             piece = bytes(self._buffer[end:])
             self._waiting = None
             self._buffer.clear()
         self._cut(piece, frames)
 
     def _cut(self, piece: bytes, frames: list[list[Value]]) -> None:
-        """Decode frames straight from the piece; keep an incomplete rest."""
+        """Decode frames straight from the piece; what is incomplete, or odd, takes the long way."""
         source = BytesIO(piece)
-        decoder = _decoder(source, 2 * MAX_DEPTH)
+        decoder = _decoder(source, self._limits.depth)
         while (start := source.tell()) < len(piece):
             if piece[start] >> 5 != _ARRAY:
                 raise DecodeError(f"no frame starts like this: {piece[start : start + 20].hex()}")
             try:
                 item = decoder.decode()
-            except cbor2.CBORDecodeEOF:
-                self._waiting = Scanner(5 * MAX_ITEMS, 2 * MAX_DEPTH, self._max_frame)
+            except cbor2.CBORDecodeError:
+                self._waiting = Scanner(self._limits)
                 self._take(piece[start:], frames)
                 return
-            except cbor2.CBORError as err:
-                raise DecodeError(_reason(err)) from err
             frames.append(_frame(_clean(item)))
 
 
@@ -371,26 +349,40 @@ _KEEP_TAGS: Final = _KeepTags()
 _PLAIN: Final = frozenset({str, int, bool, type(None), bytes})
 
 
-def _decoder(source: BytesIO, depth: int) -> cbor2.CBORDecoder:
+def _decoder(source: BytesIO, depth: int, *, text_keys: bool = True) -> cbor2.CBORDecoder:
     return cbor2.CBORDecoder(
-        source, semantic_decoders=_KEEP_TAGS, max_depth=depth, allow_duplicate_keys=False
+        source,
+        semantic_decoders=_KEEP_TAGS,
+        max_depth=depth,
+        allow_duplicate_keys=False,
+        strict_hashable_types=text_keys,
     )
 
 
-def _reason(err: Exception) -> str:
-    return str(err)[:200]
-
-
-def _load(data: bytes, depth: int) -> Value:
-    """Decode exactly these bytes, which are known to be few enough."""
+def _load(data: bytes, limits: Limits) -> Value:
+    """Decode exactly these bytes; whatever is not usual is scanned before."""
+    if len(data) > limits.size:
+        raise DecodeError(f"{len(data)} bytes are too many")
     source = BytesIO(data)
     try:
-        item = _decoder(source, depth).decode()
-    except cbor2.CBORError as err:
-        raise DecodeError(_reason(err)) from err
+        if len(data) > limits.items:
+            Scanner(limits).scan(data)
+        item = _decoder(source, limits.depth).decode()
+    except cbor2.CBORDecodeError:
+        item = _load_odd(source, limits)
     if rest := len(data) - source.tell():
         raise DecodeError(f"{rest} bytes after the value")
     return _clean(item)
+
+
+def _load_odd(source: BytesIO, limits: Limits) -> object:
+    """Decode what has keys that are not text, if they can do no harm."""
+    Scanner(limits).scan(source.getvalue())
+    source.seek(0)
+    try:
+        return _decoder(source, limits.depth, text_keys=False).decode()
+    except cbor2.CBORError as err:
+        raise DecodeError(str(err)[:200]) from err
 
 
 def _frame(item: Value) -> list[Value]:
