@@ -20,7 +20,7 @@ class DriverError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """When a change of a number is worth a message; anything else is always worth one.
+    """When a change of a number or a moment is worth a message; anything else always is.
 
     More than `deadband` plus `relative` times the value, and `interval` seconds after the last.
     """
@@ -78,7 +78,7 @@ class Driver(Protocol):
     def restore(self, readings: Batch) -> None:
         """Take what was published last, before this start: totals go on from there.
 
-        Called at most once, and only when something is known; possibly after the first batches.
+        Called at most once, after opening and before the first batch, and only if something is known.
         """
 
     def readings(self) -> AsyncIterator[Batch]:

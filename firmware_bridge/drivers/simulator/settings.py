@@ -40,7 +40,7 @@ _SCHEMA = vol.Schema(
     {
         vol.Optional("seed", default=1): vol.All(int, vol.Range(0, 2**32)),
         vol.Optional("speed", default=1.0): _number(0.01, 10_000),
-        vol.Optional("start", default=None): vol.Any(None, moment),
+        vol.Optional("start"): moment,
         vol.Optional("interval", default=1.0): _number(0.05, 60),
         vol.Optional("latitude", default=49.45): _number(-66, 66),
         vol.Optional("longitude", default=11.08): _number(-180, 180),
@@ -56,7 +56,7 @@ def configure(table: Mapping[str, object]) -> Opener:
     checked = _SCHEMA(dict(table))
     options = Options(
         seed=checked["seed"],
-        start=checked["start"],
+        start=checked.get("start"),
         speed=checked["speed"],
         interval=checked["interval"],
         place=Place(latitude=checked["latitude"], longitude=checked["longitude"]),

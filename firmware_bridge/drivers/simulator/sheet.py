@@ -7,7 +7,7 @@ from ...driver import Filter
 from ...link.codec import Value
 from ...link.describe import Access, Category, PartDescription, PointDescription
 from ...link.path import Path
-from ...link.quantity import Kind, Quantity
+from ...link.quantity import QUANTITIES, Kind, Quantity
 from .home import Home
 
 type Read = Callable[[Home], Value]
@@ -83,11 +83,11 @@ def row(
         path=None if access is Access.WRITE else path,
         item=(item,) if isinstance(item, str) else item,
         name=name,
-        unit=unit,
+        unit=unit or QUANTITIES[quantity].unit,
         precision=precision,
         category=category,
         enabled=enabled,
-        options=options,
+        options=tuple(map(str, options)),
         minimum=limits[0] if limits else None,
         maximum=limits[1] if limits else None,
         step=step,

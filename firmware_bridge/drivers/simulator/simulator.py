@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import compress
 from types import TracebackType
 from typing import Self, override
 
@@ -89,11 +90,8 @@ class Simulator(Driver):
         self._start = 0.0
         self._begun = 0.0
         self._all = tuple(self._offer(sheet) for sheet in self._sheets)
-        self._some = tuple(
-            offer
-            for offer, sheet in zip(self._all, self._sheets, strict=True)
-            if not self._has(Fault.FLAP, sheet.id)
-        )
+        staying = [not self._has(Fault.FLAP, sheet.id) for sheet in self._sheets]
+        self._some = self._all if all(staying) else tuple(compress(self._all, staying))
 
     @override
     async def __aenter__(self) -> Self:

@@ -1,0 +1,130 @@
+"""The command line: `python -m firmware_bridge`."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+
+from .bridge import Bridge, link_config
+from .config import Config, ConfigError, parse, read
+from .drivers import DRIVERS
+from .link.client import Link
+
+OK, FAILED, USAGE = 0, 1, 2
+_EXAMPLE = FilePath(__file__).parent / "packaging" / "bridge.toml"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit code: 0 orderly, 1 failed, 2 wrong configuration."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        level=logging.DEBUG if options.verbose else logging.INFO,
+    )
+    try:
+        config = options.configure(options)
+        settings = link_config(config)
+    except ConfigError as err:
+        sys.stderr.write(f"{err}\n")
+        return USAGE
+    except OSError as err:
+        sys.stderr.write(f"broker.tls: {err}\n")
+        return USAGE
+    if options.check:
+        sys.stdout.write(f"Right: {len(config.drivers)} driver(s), root {config.root}\n")
+        return OK
+    asyncio.run(_run(Bridge(config, Link(settings)), forget=options.forget))
+    return OK
+
+
+async def _run(bridge: Bridge, *, forget: bool) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, bridge.stop, number.name)
+    await bridge.run(forget=forget)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--check", action="store_true", help="check the configuration and stop")
+    common.add_argument(
+        "--forget", action="store_true", help="remove what was published when stopping"
+    )
+    common.add_argument("-v", "--verbose", action="store_true", help="log details")
+    parser = argparse.ArgumentParser(
+        prog="moat-bridge", description="Brings devices onto MoaT-Link."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", parents=[common], help="run as a configuration file says")
+    run.add_argument("config", type=FilePath, metavar="CONFIG", help=f"TOML, see {_EXAMPLE}")
+    run.set_defaults(configure=lambda options: read(options.config, DRIVERS))
+    simulate = commands.add_parser("simulate", parents=[common], help="run a simulated home")
+    _add_simulation(simulate)
+    simulate.set_defaults(configure=_simulation)
+    return parser
+
+
+def _add_simulation(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="localhost", help="of the broker (%(default)s)")
+    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
+    add("--username", help="at the broker")
+    add("--password-file", metavar="FILE", help="holds the password at the broker")
+    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
+    add("--prefix", help="of all values, dotted (ems)")
+    add("--name", help="of the bridge, at run.host.HOST.NAME (bridge)")
+    add("--as-host", metavar="HOST", help="announce as running on this host (this machine's name)")
+    add("--no-server", action="store_true", help="do without the installation's server")
+    add("--no-discovery", action="store_true", help="do not announce on the network")
+    add("--speed", type=float, help="times faster than real time (1)")
+    add("--seed", type=int, help="one home per number (1)")
+    add("--start", metavar="ISO", help="simulated date and time to start at (now)")
+    add("--interval", type=float, metavar="S", help="seconds between two readings (1)")
+    add("--devices", metavar="A,B", help="only these devices")
+    add("--id-prefix", metavar="TEXT", help="before every device's id")
+    add(
+        "--fault",
+        action="append",
+        metavar="FAULT:DEVICE",
+        help="silent, refuse, slow, duplicate, flap or crash; may be repeated",
+    )
+
+
+def _simulation(options: argparse.Namespace) -> Config:
+    """Make a configuration of the command line."""
+    driver = {
+        "type": "simulator",
+        "speed": options.speed,
+        "seed": options.seed,
+        "start": options.start,
+        "interval": options.interval,
+        "devices": options.devices.split(",") if options.devices else None,
+        "id_prefix": options.id_prefix,
+        "faults": options.fault,
+    }
+    broker = {
+        "host": options.host,
+        "port": options.port,
+        "username": options.username,
+        "password": {"file": options.password_file} if options.password_file else None,
+    }
+    link = {"root": options.root, "host": options.as_host, "server": not options.no_server}
+    bridge = {
+        "name": options.name,
+        "prefix": options.prefix,
+        "discovery": not options.no_discovery,
+    }
+    table = {"broker": broker, "link": link, "bridge": bridge, "driver": {"home": driver}}
+    given = {
+        name: {key: value for key, value in section.items() if value is not None}
+        for name, section in table.items()
+    }
+    given["driver"] = {"home": {k: v for k, v in driver.items() if v is not None}}
+    return parse(given, DRIVERS, source="command line")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

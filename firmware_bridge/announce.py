@@ -1,0 +1,73 @@
+"""Makes the bridge known on the local network, so that Home Assistant offers to set it up.
+
+Needs the package `zeroconf` (the extra `discovery`); without it nothing is announced.
+"""
+
+import contextlib
+import importlib.util
+import ipaddress
+import logging
+import socket
+from collections.abc import AsyncIterator
+
+from .config import Config
+
+_LOGGER = logging.getLogger(__name__)
+
+SERVICE_TYPE = "_moat-link._tcp.local."
+_LOCAL = ("localhost", "::1")
+
+
+def properties(config: Config) -> dict[str, str]:
+    """Return what the announcement tells: enough to connect, nothing that is secret."""
+    host = config.broker_host
+    return {
+        "root": str(config.root),
+        "host": config.host if _is_loopback(host) else host,
+        "port": str(config.broker_port),
+        "tls": "1" if config.tls else "0",
+        "name": config.name,
+    }
+
+
+@contextlib.asynccontextmanager
+async def announced(config: Config) -> AsyncIterator[None]:
+    """Announce the bridge for as long as the context lasts, if that is wanted and possible."""
+    if not config.discovery or importlib.util.find_spec("zeroconf") is None:
+        yield
+        return
+    from zeroconf import IPVersion, NonUniqueNameException, ServiceInfo
+    from zeroconf.asyncio import AsyncZeroconf
+
+    info = ServiceInfo(
+        SERVICE_TYPE,
+        f"{config.name}-{config.host}.{SERVICE_TYPE}",
+        port=config.broker_port,
+        properties=properties(config),
+        server=f"{config.host.partition('.')[0]}.local.",
+        parsed_addresses=own_addresses(),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            zeroconf = await stack.enter_async_context(AsyncZeroconf(ip_version=IPVersion.All))
+            await zeroconf.async_register_service(info, allow_name_change=True)
+        except (OSError, NonUniqueNameException) as err:
+            _LOGGER.warning("The bridge is not announced on the network: %s", err)
+        yield
+
+
+def own_addresses() -> list[str]:
+    """Return the addresses others reach this machine at (no packet is sent)."""
+    found = []
+    for family, beyond in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((beyond, 9))
+            found.append(probe.getsockname()[0])
+    return found or ["127.0.0.1"]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in _LOCAL
