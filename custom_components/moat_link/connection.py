@@ -1,9 +1,9 @@
 """From an entry's data to what the link needs to connect."""
 
+import ssl
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path as File
-import ssl
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -28,10 +28,10 @@ from .const import (
     CONF_USE_SERVER,
 )
 from .link.client import LinkConfig
-from .link.direct import Endpoint
+from .link.direct import DEFAULT_PORT as DEFAULT_SERVER_PORT, Endpoint
 from .link.errors import TlsError
-from .link.mqtt import BrokerConfig
 from .link.path import Path
+from .link.transport import BrokerConfig
 
 NAME: Final = "homeassistant"
 
@@ -71,10 +71,11 @@ async def async_broker_config(hass: HomeAssistant, data: Mapping[str, Any]) -> B
 
 def _endpoint(data: Mapping[str, Any]) -> Endpoint | None:
     """Return the server's fixed end point, if the user gave one."""
-    host, path = data.get(CONF_SERVER_HOST), data.get(CONF_SERVER_PATH)
-    if not host and not path:
-        return None
-    return Endpoint(host=host, port=data.get(CONF_SERVER_PORT), path=path)
+    if path := data.get(CONF_SERVER_PATH):
+        return Endpoint(path=path)
+    if host := data.get(CONF_SERVER_HOST):
+        return Endpoint(host=host, port=data.get(CONF_SERVER_PORT, DEFAULT_SERVER_PORT))
+    return None
 
 
 def _tls_context(data: Mapping[str, Any]) -> ssl.SSLContext | None:

@@ -1,0 +1,86 @@
+"""MoaT-Link: every described device of an installation, live, with working controls."""
+
+from typing import Final
+
+from homeassistant.const import EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+
+from .connection import async_link_config
+from .const import DOMAIN, PLATFORMS
+from .hub import Hub, MoatConfigEntry
+from .link.errors import (
+    AuthenticationError,
+    CannotConnectError,
+    LinkError,
+    NotAuthorizedError,
+    NotMqtt5Error,
+    TlsError,
+)
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+FAILURES: Final[tuple[tuple[type[LinkError], str], ...]] = (
+    (AuthenticationError, "setup_invalid_auth"),
+    (NotAuthorizedError, "setup_not_authorized"),
+    (TlsError, "setup_tls"),
+    (NotMqtt5Error, "setup_not_mqtt5"),
+    (CannotConnectError, "setup_cannot_connect"),
+    (LinkError, "setup_not_ready"),
+)
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> bool:
+    """Connect to an installation and show what is there."""
+    try:
+        config = await async_link_config(hass, entry.data, entry.options)
+    except LinkError as err:
+        raise _not_ready(entry, err) from err
+    hub = entry.runtime_data = Hub(hass, entry, config)
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    try:
+        await hub.start()
+    except LinkError as err:
+        await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+        await hub.stop()
+        raise _not_ready(entry, err) from err
+
+    async def leave(_event: Event) -> None:
+        await hub.stop()
+
+    entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, leave))
+    entry.async_on_unload(entry.add_update_listener(_async_reload))
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> bool:
+    """Take leave of an installation."""
+    unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    if unloaded:
+        await entry.runtime_data.stop()
+    return unloaded
+
+
+async def async_remove_config_entry_device(
+    hass: HomeAssistant, entry: MoatConfigEntry, device_entry: dr.AnyDeviceEntry
+) -> bool:
+    """Let the user delete a device, or a part of one, that nobody describes any more."""
+    return entry.runtime_data.devices.async_delete(device_entry)
+
+
+async def _async_reload(hass: HomeAssistant, entry: MoatConfigEntry) -> None:
+    """Start over with what the user has changed."""
+    hass.config_entries.async_schedule_reload(entry.entry_id)
+
+
+def _not_ready(
+    entry: MoatConfigEntry, err: LinkError
+) -> ConfigEntryAuthFailed | ConfigEntryNotReady:
+    """Return what to raise when an installation cannot be reached."""
+    kind = ConfigEntryAuthFailed if isinstance(err, AuthenticationError) else ConfigEntryNotReady
+    return kind(
+        translation_domain=DOMAIN,
+        translation_key=next(key for error, key in FAILURES if isinstance(err, error)),
+        translation_placeholders={"name": entry.title, "reason": str(err)},
+    )

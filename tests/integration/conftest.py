@@ -1,0 +1,72 @@
+"""A real broker, somebody else on it, and a config entry for the integration."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_HOST, CONF_PORT
+from homeassistant.core import HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.moat_link.const import CONF_ROOT, DOMAIN
+from tests.support.mosquitto import Mosquitto
+
+from .wire import ROOT, Peer
+
+ENTRY_ID = "01JMOATENTRY00000000000000"
+
+
+@pytest.fixture(autouse=True)
+def auto_enable_custom_integrations(enable_custom_integrations: None) -> None:
+    """Every test loads custom_components/."""
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Keep snapshots in Home Assistant's own format."""
+    return snapshot.use_extension(HomeAssistantSnapshotExtension)
+
+
+@pytest.fixture
+def broker(socket_enabled: None) -> Iterator[Mosquitto]:
+    """A mosquitto of our own that anybody may use."""
+    with Mosquitto() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def peer(broker: Mosquitto) -> AsyncIterator[Peer]:
+    """Somebody else in the installation."""
+    async with Peer(broker) as peer:
+        yield peer
+
+
+@pytest.fixture
+def entry(broker: Mosquitto) -> MockConfigEntry:
+    """A config entry for that broker."""
+    return MockConfigEntry(
+        domain=DOMAIN,
+        entry_id=ENTRY_ID,
+        title="Home",
+        unique_id=f"{broker.host}:{ROOT}",
+        data={CONF_HOST: broker.host, CONF_PORT: broker.port, CONF_ROOT: ROOT},
+    )
+
+
+@pytest.fixture
+async def loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, peer: Peer
+) -> AsyncIterator[MockConfigEntry]:
+    """The entry, set up and connected."""
+    await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.LOADED
+    yield entry
+    assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Add the entry and set it up, whatever comes of it."""
+    entry.add_to_hass(hass)
+    await hass.config_entries.async_setup(entry.entry_id)
