@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import mmap
 import socket
 import ssl
 import struct
@@ -14,6 +15,8 @@ from typing import Final, override
 
 from .errors import CannotConnectError, TlsError
 
+READ_BUFFER: Final = 1 << 22  # mosquitto drops what a slow reader leaves in its socket
+READ_USUAL: Final = 1 << 16
 WRITE_BUFFER: Final = 1 << 16
 CLOSE_PATIENCE: Final = 2.0
 PROBE_PATIENCE: Final = 2.0
@@ -33,7 +36,7 @@ class BrokerConfig:
     unix_path: str | None = None
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.BufferedProtocol):
     """One connection: bytes in by callback, bytes out through a queue that can be cut."""
 
     def __init__(
@@ -52,6 +55,8 @@ class Wire(asyncio.Protocol):
         self._quick: int | None = None
         self._gone = self._loop.create_future()
         self._queue: deque[bytes] = deque()
+        self._buffer = mmap.mmap(-1, READ_BUFFER)  # takes memory only as far as it is used
+        self._used = False
         self._paused = False
         self._scheduled = False
 
@@ -123,11 +128,20 @@ class Wire(asyncio.Protocol):
         self._quick = _QUICK_ACK if self._socket.family != socket.AF_UNIX else None
 
     @override
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> mmap.mmap:
+        return self._buffer
+
+    @override
+    def buffer_updated(self, nbytes: int) -> None:
         if self._quick is not None:
             # A broker with Nagle's algorithm (mosquitto's default) holds its next packet back
             # until this one is acknowledged, which Linux delays by 40 ms unless told each time.
             self._socket.setsockopt(socket.IPPROTO_TCP, self._quick, 1)
+        data = self._buffer[:nbytes]
+        if nbytes > READ_USUAL:
+            self._used = True
+        elif self._used:
+            self._buffer, self._used = mmap.mmap(-1, READ_BUFFER), False
         self._on_data(data)
 
     @override
