@@ -63,9 +63,10 @@ class Connection(asyncio.BufferedProtocol):
         encode: Callable[[Frame], bytes] = encode_frame,
         max_exchanges: int = 4096,
         max_buffer: int = 32 * 1024 * 1024,
+        linger: float = _LINGER,
         on_open: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Take who answers requests, how frames become bytes, and the limits."""
+        """Take who answers requests, how bytes become frames and back, and the limits."""
         self._loop = asyncio.get_running_loop()
         self.handler: Handler = no_command if handler is None else handler
         self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
@@ -74,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._encode = encode
         self._engine = Engine(self._send, max_exchanges=max_exchanges)
         self._max_buffer = max_buffer
+        self._linger_time = linger
         self._on_open = on_open
         self._buffer = bytearray(_READ_SIZE)
         self._view = memoryview(self._buffer)
@@ -162,19 +164,38 @@ class Connection(asyncio.BufferedProtocol):
             exchange.leave()
         finally:
             if not exchange.closed:
-                self._lingering[exchange] = self._loop.call_later(_LINGER, self._linger, exchange)
+                self._lingering[exchange] = self._loop.call_later(
+                    self._linger_time, self._linger, exchange
+                )
 
     async def close(self, reason: str = "closed") -> None:
         """Say what is left to say, then end everything; `reason` is for those who wait."""
         if self._transport is not None:
             self._flush()
             self._transport.close()
-        self._lose(reason)
+        self.abort(reason)
         if tasks := self._tasks - {asyncio.current_task()}:
             await asyncio.wait(tasks)
         if self._transport is not None:
             await asyncio.wait([self._gone], timeout=1)
             self._transport.abort()
+
+    def abort(self, reason: str = "closed") -> None:
+        """End everything at once, saying nothing more; only the first reason counts."""
+        if self.closed.done():
+            return
+        self.closed.set_result(ConnectionLostError(reason))
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.abort()
+        for handle in self._lingering.values():
+            handle.cancel()
+        self._lingering.clear()
+        self._pending.clear()
+        for exchange in self._engine.close():
+            exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
+        for task in self._tasks:
+            task.cancel()
+        self._writable.set()
 
     async def breathe(self) -> None:
         """Wait until the transport takes more, and let others have a turn now and then."""
@@ -200,7 +221,7 @@ class Connection(asyncio.BufferedProtocol):
                 if self.closed.done():
                     break
         except DecodeError as err:
-            self._lose(f"not understood: {err}")
+            self.abort(f"not understood: {err}")
         finally:
             self._flush()
 
@@ -238,7 +259,7 @@ class Connection(asyncio.BufferedProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
-        self._lose(str(exc) if exc else "closed by the other side")
+        self.abort(str(exc) if exc else "closed by the other side")
         self._gone.set_result(None)
 
     # Inside
@@ -251,8 +272,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _dispatch(self, event: Event) -> None:
         if not isinstance(event, Opened):
-            if event.exchange.owner is not None:
-                event.exchange.owner.on_event(event)
+            event.exchange.owner.on_event(event)
         elif event.path in (_PROBE, _PING):
             reply = event.reply
             self._finish(event.exchange, Reply((_PONG, *reply.arguments), reply.keywords))
@@ -302,38 +322,19 @@ class Connection(asyncio.BufferedProtocol):
 
     def _flush(self) -> None:
         self._flush_due = False
-        if not self._pending:
+        if not self._pending or self._transport is None:
             return
         data = b"".join(self._pending)
         self._pending.clear()
         self._pending_size = 0
-        if self._transport is None or self.closed.done():
-            return
         if self._transport.get_write_buffer_size() > self._max_buffer:
-            self._lose("the other side does not read")
+            self.abort("the other side does not read")
         else:
             self._transport.write(data)
 
     def _linger(self, exchange: Exchange) -> None:
         del self._lingering[exchange]
         exchange.cancel()
-
-    def _lose(self, reason: str) -> None:
-        """End everything that is under way; only the first reason counts."""
-        if self.closed.done():
-            return
-        self.closed.set_result(ConnectionLostError(reason))
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.abort()
-        for handle in self._lingering.values():
-            handle.cancel()
-        self._lingering.clear()
-        for exchange in self._engine.close():
-            if exchange.owner is not None:
-                exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
-        for task in self._tasks:
-            task.cancel()
-        self._writable.set()
 
 
 async def no_command(request: Request) -> Answer:

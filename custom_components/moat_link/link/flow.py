@@ -148,8 +148,7 @@ class Stream(Flow):
             self.exchange.finish()
         async for _ in self:
             pass
-        if self._ended is None:
-            raise StreamEndedError("the stream has ended")
+        assert self._ended is not None  # or the iteration would have raised
         return self._ended
 
     async def opened(self) -> None:

@@ -6,7 +6,7 @@ Both sides are alike; the engine serves clients, servers and satellites.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, override
 
 from .errors import DecodeError, LinkError, RefusedError
 from .frames import (
@@ -125,6 +125,17 @@ class Owner(Protocol):
         """Take note of what the other side did."""
 
 
+class _Nobody(Owner):
+    """Does not care."""
+
+    @override
+    def on_event(self, event: Event) -> None:
+        """Let it pass."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Exchange:
     """One numbered conversation; ends when both sides have sent a final or an error."""
 
@@ -164,7 +175,7 @@ class Exchange:
         self.done = ours and done
         self.peer_done = done and not ours
         self.credit: int | None = None
-        self.owner: Owner | None = None
+        self.owner: Owner = _NOBODY
 
     @property
     def closed(self) -> bool:
