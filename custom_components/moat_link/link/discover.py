@@ -7,9 +7,10 @@ from typing import Final
 from .codec import decode_payload
 from .errors import DecodeError, NotAuthorizedError
 from .identity import fresh_id
-from .mqtt import BrokerConfig, Publish
+from .mqtt_packets import Publish
 from .path import Path
 from .session import Session
+from .transport import BrokerConfig
 
 DEPTHS: Final = range(1, 6)  # a root has one to five elements
 LIMIT: Final = 20_000  # messages looked at
