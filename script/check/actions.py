@@ -7,6 +7,9 @@ from homeassistant.helpers.selector import selector
 
 from .repository import Repository
 
+ACTION = {"fields", "target"}
+FIELD = {"advanced", "default", "example", "filter", "required", "selector"}
+
 
 def check(repository: Repository) -> Iterator[str]:
     """What is wrong with the actions."""
@@ -18,6 +21,8 @@ def check(repository: Repository) -> Iterator[str]:
     for name in sorted(icons.keys() - actions.keys()):
         yield f"{name} has an icon, but is not in services.yaml"
     for name, action in actions.items():
+        for key in sorted((action or {}).keys() - ACTION):
+            yield f"{name}: unknown key {key}"
         if f'"{name}"' not in repository.sources:
             yield f"{name} is nowhere in the code"
         if name not in icons:
@@ -50,6 +55,8 @@ def _selectors(
     name: str, fields: dict[str, dict[str, Any]], texts: dict[str, Any]
 ) -> Iterator[str]:
     for field, content in fields.items():
+        for extra in sorted(content.keys() - FIELD):
+            yield f"{name}: the field {field} has an unknown key {extra}"
         if "selector" not in content:
             yield f"{name}: the field {field} has no selector"
             continue

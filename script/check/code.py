@@ -19,6 +19,10 @@ TRANSLATED = {
 def check(repository: Repository) -> Iterator[str]:
     """What is wrong with the code."""
     yield from _imports(repository)
+    setup = repository.integration / "__init__.py"
+    text = setup.read_text() if setup.exists() else ""
+    if "async def async_setup(" in text and "\nCONFIG_SCHEMA = " not in text:
+        yield "__init__.py has async_setup, so it must define CONFIG_SCHEMA"
     for platform in sorted(HASS.platforms):
         path = repository.integration / f"{platform}.py"
         if path.exists() and "\nPARALLEL_UPDATES = " not in path.read_text():

@@ -19,6 +19,9 @@ STEP = {
 }
 LANGUAGES = ("en", "de")
 ERROR = re.compile(r"(Error|NotReady|AuthFailed|UpdateFailed)$")
+# below these, keys are names that hassfest wants in one form
+NAMED = ("entity", "exceptions", "issues", "selector", "services")
+NAME = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -38,6 +41,9 @@ def check(repository: Repository) -> Iterator[str]:
 def _form(texts: dict[str, Any]) -> Iterator[str]:
     """The rules for every single text."""
     yield from (f"unknown key {key}" for key in texts.keys() - TOP)
+    for where, _ in leaves({section: texts.get(section, {}) for section in NAMED}):
+        if not all(NAME.fullmatch(name) for name in where.split("/")):
+            yield f"{where}: a key consists of a-z, 0-9 and single _ or - between them"
     for where, text in leaves(texts):
         if not isinstance(text, str) or not text.strip():
             yield f"{where}: no text"

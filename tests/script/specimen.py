@@ -53,6 +53,8 @@ CODE = """
 from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers import issue_registry as ir
 
+CONFIG_SCHEMA = None
+
 type SpecimenConfigEntry = ConfigEntry[int]
 
 async def async_setup(hass, config):

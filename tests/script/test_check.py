@@ -124,6 +124,7 @@ BROKEN: list[tuple[Damage, str]] = [
         replace(f"{BASE}/sensor.py", "PARALLEL_UPDATES = 0", ""),
         "code: sensor.py does not set PARALLEL_UPDATES",
     ),
+    (replace(f"{BASE}/__init__.py", "CONFIG_SCHEMA", "X"), "so it must define CONFIG_SCHEMA"),
     (remove(f"{BASE}/{EN}"), "texts: no translations/en.json"),
     (remove(f"{BASE}/{DE}"), "texts: no translations/de.json"),
     (in_json(DE, "config/abort/more", "Mehr"), "texts: de: config/abort/more: not in English"),
@@ -150,6 +151,10 @@ BROKEN: list[tuple[Damage, str]] = [
     (in_json(EN, "exceptions/forgotten/message", "x"), "exceptions/forgotten: nothing in the code"),
     (in_json(EN, "config/abort/forgotten", "x"), "config/abort/forgotten: nothing in the code"),
     (in_json(EN, "entity/sensor/gone/name", "x"), "entity/sensor/gone: nothing in the code"),
+    (
+        in_json(EN, "exceptions/Bad__key/message", "x"),
+        "exceptions/Bad__key/message: a key consists",
+    ),
     (in_json("icons.json", "colours", {}), "icons: unknown key colours"),
     (
         in_json("icons.json", "entity/sensor/mode/default", "mdi:no-such-icon"),
@@ -174,6 +179,8 @@ BROKEN: list[tuple[Damage, str]] = [
         "actions: get: no texts selector/k",
     ),
     (replace(f"{BASE}/services.yaml", "selector:", "required:"), "path has no selector"),
+    (replace(f"{BASE}/services.yaml", "selector:", "name: x\n      selector:"), "unknown key name"),
+    (replace(f"{BASE}/services.yaml", "get:", "get:\n  colour: 1"), "get: unknown key colour"),
     (remove(f"{BASE}/quality_scale.yaml"), "quality: no quality_scale.yaml"),
     (rule("brands", None), "quality: brands is missing"),
     (rule("brands", "perhaps"), "quality: brands: unknown status perhaps"),
