@@ -10,6 +10,7 @@ import pytest
 from firmware_bridge.link.connection import Answer, Connection, Request
 from firmware_bridge.link.errors import (
     ConnectionLostError,
+    EncodeError,
     NoAnswerError,
     NotFoundError,
     RefusedError,
@@ -158,14 +159,14 @@ async def test_unsendable_result(link: Connection, arguments: tuple[int, ...]) -
 
 async def test_unsendable_call(link: Connection) -> None:
     """It does not leave this process, and leaves nothing behind."""
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(EncodeError):
         await link.call(("echo",), object())  # type: ignore[arg-type]
     assert (await link.call(("echo",), 1)).value == 1
 
 
 async def test_timeout_cancels(link: Connection, service: Service) -> None:
     """A call that takes too long is cancelled on the other side."""
-    with pytest.raises(NoAnswerError, match="hang within 0.02 s"):
+    with pytest.raises(NoAnswerError, match="no answer to hang"):
         await link.call(("hang",), timeout=0.02)
     await until(lambda: service.log == ["cancelled"])
 

@@ -89,8 +89,7 @@ class ClientLogin:
         except TimeoutError:
             raise NoAnswerError(f"no handshake within {timeout} s") from None
         except (AuthenticationError, RefusedError) as err:
-            if self._greeted.done():
-                self._greeted.result().exchange.fail(encode_error(original(err)))
+            self._greeted.result().exchange.fail(encode_error(original(err)))
             raise AuthenticationError(str(err)) from err
         finally:
             self._verdict.cancel()
