@@ -7,7 +7,7 @@ import pytest
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import Config
-from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.describe import parse_device
 from firmware_bridge.link.errors import NotFoundError, RefusedError
 from firmware_bridge.link.path import Path
@@ -169,7 +169,12 @@ async def test_what_was_configured_before_is_removed(broker: Mosquitto, peer: Pe
         bus.read("old", 100.0, voltage=1.0)
         bus.read("kept", 100.0, voltage=1.0)
         await until(lambda: {"device/old", "device/kept", "ems/old/out"} <= peer.state.keys())
-    foreign = {"v": 1, "name": "Foreign", "alive": Path("run", "host", "other"), "points": []}
+    foreign: Value = {
+        "v": 1,
+        "name": "Foreign",
+        "alive": Path("run", "host", "other"),
+        "points": [],
+    }
     await peer.link.set(Path("device", "foreign"), foreign)
     await peer.link.set(Path("device", "broken"), "nonsense")
     async with running(bridge(broker, bus=Bus(devices=(named("kept"),)))):

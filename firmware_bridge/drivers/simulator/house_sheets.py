@@ -131,8 +131,6 @@ LIGHT_SHEET = Sheet(
 def _valve(home: Home, value: Value) -> None:
     if value == OPEN and home.weather.temperature < 0:
         raise RefusedError(f"there is frost ({home.weather.temperature:.1f} °C)")
-    if value == STOPPED:
-        raise RefusedError("this valve only opens and closes")
     home.valve.open = value == OPEN
 
 
@@ -145,7 +143,7 @@ VALVE_SHEET = Sheet(
     area="Garden",
     rows=(
         row("valve", Q.VALVE, VALVE, "state", lambda h: OPEN if h.valve.open else CLOSED, _valve,
-            group="valve", max_age=AGE, delay=0.8),
+            group="valve", options=(OPEN, CLOSED), max_age=AGE, delay=0.8),
         row("flow", Q.VOLUME_FLOW_RATE, VALVE, "flow", lambda h: h.valve.flow,
             unit="L/min", precision=1, max_age=AGE),
         row("water", Q.WATER, VALVE, "water", lambda h: h.valve.volume,
