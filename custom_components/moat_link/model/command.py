@@ -71,7 +71,7 @@ def confirms(point: PointDescription, wish: PointValue, value: PointValue) -> bo
         half_step = 0.501 * (point.step or 0.0)
         return isclose(wish, value, rel_tol=TOLERANCE, abs_tol=half_step)
     if point.info.words and isinstance(wish, str):
-        return value in (wish, _ON_ITS_WAY.get(wish))
+        return value in (wish, _ON_ITS_WAY.get(wish, wish))
     return wish == value
 
 

@@ -68,9 +68,8 @@ class Owners:
             del self._by_topic[topic]
 
     def announce(self, topic: str, value: Value) -> Iterable[Device]:
-        """Take an announcement; return the devices whose owner came or went."""
-        if (owner := self._by_topic.get(topic)) is None:
-            return ()
+        """Take the announcement of one of these; return the devices whose owner came or went."""
+        owner = self._by_topic[topic]
         return owner.devices if self._announce(owner, value) else ()
 
     def ping(self, name: str, value: Value, now: float) -> Iterable[Device]:

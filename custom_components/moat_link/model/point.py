@@ -30,6 +30,7 @@ class Point:
     """A described value. Only `Site` changes it; everybody may follow it."""
 
     __slots__ = (
+        "_arrived",
         "_event",
         "_intent",
         "_listeners",
@@ -66,7 +67,7 @@ class Point:
         """Whether the value can become too old."""
         self._read = reader_for(description)
         self._unset = _value(self._read(None)) if self._intent else None
-        self._seen = -inf
+        self._seen = self._arrived = -inf
         self._steps = description.item
         self._listeners: Listeners[[]] = Listeners()
 
@@ -113,6 +114,8 @@ class Point:
             self.reading = None
             self.current = self._intent
         else:
+            # what is newer cannot have come earlier: a deadline only ever moves on
+            self._arrived = received = max(received, self._arrived)
             self.reading = Reading(value=self._typed(raw), time=message.time, received=received)
             self.current = self._max_age is None or now < received + self._max_age
         return self.value != before or self.available is not was_available
