@@ -29,12 +29,8 @@ SENSORS: Final[Mapping[Quantity, SensorEntityDescription]] = {
         device_class=SensorDeviceClass(info.device_class) if info.device_class else None,
     )
     for quantity, info in QUANTITIES.items()
-    if info.kind in KINDS
+    if info.kind in KINDS and info.family is None
 }
-SHOWN_IN: Final[Mapping[str, UnitOfEnergy]] = {
-    UnitOfEnergy.WATT_HOUR: UnitOfEnergy.KILO_WATT_HOUR,
-}
-"""Units that are too small to read."""
 
 
 async def async_setup_entry(
@@ -64,7 +60,10 @@ class MoatSensor(MoatEntity, SensorEntity):
         elif kind is Kind.NUMBER:
             self._attr_native_unit_of_measurement = lead.unit
             self._attr_suggested_display_precision = lead.precision
-            self._attr_suggested_unit_of_measurement = SHOWN_IN.get(lead.unit or "")
+            if lead.unit == UnitOfEnergy.WATT_HOUR:
+                self._attr_suggested_unit_of_measurement = UnitOfEnergy.KILO_WATT_HOUR
+                if lead.precision is not None:
+                    self._attr_suggested_display_precision = lead.precision + 3
             if lead.state_class is not None:
                 self._attr_state_class = SensorStateClass(lead.state_class)
 

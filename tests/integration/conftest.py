@@ -6,6 +6,7 @@ import pytest
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_HOST, CONF_PORT
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers import entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
 from syrupy.assertion import SnapshotAssertion
@@ -70,3 +71,23 @@ async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """Add the entry and set it up, whatever comes of it."""
     entry.add_to_hass(hass)
     await hass.config_entries.async_setup(entry.entry_id)
+
+
+def assert_platform(
+    hass: HomeAssistant, snapshot: SnapshotAssertion, entry: MockConfigEntry, domain: str
+) -> None:
+    """Compare all entities of a platform, registry entries and states, with the snapshot."""
+    registry = er.async_get(hass)
+    entries = er.async_entries_for_config_entry(registry, entry.entry_id)
+    found = sorted((each for each in entries if each.domain == domain), key=lambda e: e.entity_id)
+    assert found
+    for each in found:
+        assert each == snapshot(name=f"{each.entity_id}-entry")
+        if each.disabled_by is None:
+            assert hass.states.get(each.entity_id) == snapshot(name=f"{each.entity_id}-state")
+
+
+def state_of(hass: HomeAssistant, entity_id: str) -> str | None:
+    """Return a state's value; None if there is no such entity."""
+    state = hass.states.get(entity_id)
+    return None if state is None else state.state
