@@ -91,6 +91,8 @@ class Protocol:
                 event = self._other_in(head, body)
             if event is not None:
                 return event
+        if self.server is None and self._data[self._at : self._at + 1] not in (b"", b"\x20"):
+            raise ProtocolError("the answer to CONNECT is no CONNACK")
         return None
 
     def replies(self) -> bytes:
