@@ -261,6 +261,8 @@ class Link:
             await online.live(self._former)
         finally:
             self._online = None
+            for watch in self._watches:
+                watch.complete = False
 
     def _arrived(self, online: Online, backoff: Backoff) -> None:
         backoff.reset()
@@ -276,8 +278,6 @@ class Link:
         if not self._log_return:
             self._log_return = True
             _LOGGER.info("No connection to the broker: %s", error)
-        for watch in self._watches:
-            watch.complete = False
         self._tell(connected=False, server=None, ready=False, skew=None, error=error)
 
     def _here(self) -> Online:

@@ -244,8 +244,11 @@ class Online:
         except DecodeError as err:
             self._undecodable(topic, watches, err)
             return
+        replayed = packet.meta is None and self.presence.subscriptions.replaying
         for watch in watches:
-            if not watch.deliver(message, now):
+            if replayed and watch.repeats(message):
+                watch.mention(topic)  # it only looks new, for want of a time
+            elif not watch.deliver(message, now):
                 statistics.dropped_old += 1
 
     def _undecodable(self, topic: str, watches: Sequence[Watch], error: DecodeError) -> None:

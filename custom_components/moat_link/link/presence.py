@@ -1,6 +1,7 @@
 """An open session, and who we are on it: encodes what we say, and says hello and goodbye."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Self
@@ -19,7 +20,7 @@ from .subscriptions import Subscriptions
 
 _LOGGER = logging.getLogger(__name__)
 
-GOODBYE: Final = 1.5  # seconds that an orderly end may take
+GOODBYE: Final = 1.0  # seconds that taking leave may take, and hanging up again
 
 
 class Presence:
@@ -140,7 +141,9 @@ class Presence:
         except LinkError, TimeoutError:
             _LOGGER.debug("No orderly goodbye: the connection is not there")
         finally:
-            await self.session.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GOODBYE):
+                    await self.session.close()
 
     def _ping(self, state: str) -> None:
         payload, _ = encode_payload(ping(state))

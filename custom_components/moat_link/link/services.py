@@ -3,12 +3,13 @@
 import asyncio
 import inspect
 import logging
+from annotationlib import Format
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from .errors import DecodeError, LinkError, NotFoundError, RefusedError
 from .identity import HOSTS, STOPS, announcement, fresh_name
-from .path import Element, Path
+from .path import Path
 from .rpc import Reply
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ type Command = Callable[..., Awaitable[Value | Reply]]
 type OnStop = Callable[[str], None]
 
 _SUPERSEDED: Final = "superseded"
-_PING: Final = (("i", "ping"), ("i", "乒"))
+_PING: Final = (Path("i", "ping"), Path("i", "乒"))
+_DIRECTORY: Final = Path("dir_")
 
 
 class Service:
@@ -42,7 +44,7 @@ class Service:
         self.key = fresh_name()
         self.value = value
         self.stopped: str | None = None
-        self._commands = {Path.parse(name).elements: each for name, each in commands.items()}
+        self._commands = {Path.parse(name): each for name, each in commands.items()}
         self._on_stop = on_stop
         self._changed = changed
 
@@ -85,19 +87,19 @@ class Service:
         self.stop(f"superseded by {by}")
         self.stopped = _SUPERSEDED
 
-    def command(self, name: tuple[Element, ...]) -> Command | None:
+    def command(self, name: Path) -> Command | None:
         """Find a command, while the service lasts; `i.ping` and `dir_` exist in every one."""
         if self.stopped is not None:
             return None
         if name in _PING:
             return _pong
-        if name == ("dir_",):
+        if name == _DIRECTORY:
             return self._list
         return self._commands.get(name)
 
     async def _list(self, *_: Value) -> Value:
         """Say which commands there are."""
-        return {"c": [".".join(map(str, name)) for name in self._commands]}
+        return {"c": [str(name) for name in self._commands]}
 
 
 class Services:
@@ -127,7 +129,8 @@ class Services:
         """Carry a request out, or raise the RefusedError it is answered with."""
         command = self._find(route)
         try:
-            inspect.signature(command).bind(*arguments, **keywords)
+            signature = inspect.signature(command, annotation_format=Format.STRING)
+            signature.bind(*arguments, **keywords)
         except TypeError as err:
             raise RefusedError(f"wrong arguments: {err}") from err
         if self._waiting >= AT_ONCE + WAITING:
@@ -152,10 +155,10 @@ class Services:
             name = Path.of(route)
         except DecodeError:
             name = Path()
-        if name.elements in _PING:
+        if name in _PING:
             return _pong
         service = self._services.get(str(name[0])) if name else None
-        command = service.command(name[1:].elements) if service is not None else None
+        command = service.command(name[1:]) if service is not None else None
         if command is None:
             raise NotFoundError(f"no such command: {name[1:]}")
         return command

@@ -100,6 +100,15 @@ class Watch:
         self._call(self._callback, message)
         return True
 
+    def repeats(self, message: Message) -> bool:
+        """Tell whether a replayed message without metadata is one that we know already."""
+        known = self._messages.get(message.topic)
+        return (
+            known is not None
+            and known.value == message.value
+            and known.meta.origin.startswith("via:")
+        )
+
     def mention(self, topic: str) -> None:
         """Note that a node exists although its message cannot be read."""
         if self._mentioned is not None:
@@ -159,17 +168,18 @@ class Watch:
 
     def _wins(self, topic: str, time: float, now: float) -> bool:
         last = self._times.get(topic)
+        early = self._early.get(topic) if self._early else None
         if last is not None and time <= last:
-            early = self._early.get(topic)
-            if early is None or early[0] != last or not early[1] < time < last:
-                return False
-        elif time > now + FUTURE:
-            early = self._early.pop(topic, None)
-            self._early[topic] = (time, now) if early is None or early[0] != time else early
+            # Overtaken: what is there lay in the future when it came, and this is younger than that.
+            return early is not None and early[0] == last and early[1] < time < last
+        if time > now + FUTURE:
             if early is not None and early[0] == time:
                 return False
+            self._early[topic] = (time, now)
             if len(self._early) > EARLY:
                 del self._early[next(iter(self._early))]
+        elif early is not None and early[0] <= time:
+            del self._early[topic]
         return True
 
     def _store(self, topic: str, message: Message) -> None:
