@@ -19,11 +19,13 @@ _LOCAL = ("localhost", "::1")
 
 
 def properties(config: Config) -> dict[str, str]:
-    """Return what the announcement tells: enough to connect, nothing that is secret."""
-    host = config.broker_host
-    return {
+    """Return what the announcement tells: enough to connect, nothing that is secret.
+
+    A broker on this machine has no host: whoever hears it takes the address it came from.
+    """
+    host = {} if _is_loopback(config.broker_host) else {"host": config.broker_host}
+    return host | {
         "root": str(config.root),
-        "host": config.host if _is_loopback(host) else host,
         "port": str(config.broker_port),
         "tls": "1" if config.tls else "0",
         "name": config.name,
@@ -36,7 +38,7 @@ async def announced(config: Config) -> AsyncIterator[None]:
     if not config.discovery or importlib.util.find_spec("zeroconf") is None:
         yield
         return
-    from zeroconf import IPVersion, NonUniqueNameException, ServiceInfo
+    from zeroconf import Error, IPVersion, ServiceInfo
     from zeroconf.asyncio import AsyncZeroconf
 
     info = ServiceInfo(
@@ -51,7 +53,7 @@ async def announced(config: Config) -> AsyncIterator[None]:
         try:
             zeroconf = await stack.enter_async_context(AsyncZeroconf(ip_version=IPVersion.All))
             await zeroconf.async_register_service(info, allow_name_change=True)
-        except (OSError, NonUniqueNameException) as err:
+        except (OSError, Error) as err:
             _LOGGER.warning("The bridge is not announced on the network: %s", err)
         yield
 

@@ -68,11 +68,12 @@ class Bridge:
             Path(self._config.name), commands, value=self._state, on_stop=self.stop
         )
         try:
-            async with asyncio.TaskGroup() as tasks, announced(self._config):
+            async with asyncio.TaskGroup() as tasks:
                 link = tasks.create_task(self._link.run(), name="link")
                 ours = [
                     tasks.create_task(self._publisher.run(), name="publisher"),
                     tasks.create_task(self._supervise(service.update), name="drivers"),
+                    tasks.create_task(self._announce(), name="announcement"),
                 ]
                 reason = await self._stopping
                 _LOGGER.info("Stopping: %s", reason)
@@ -140,6 +141,11 @@ class Bridge:
             while True:
                 announce(self._state)
                 await asyncio.sleep(1)
+
+    async def _announce(self) -> None:
+        """Be found on the local network."""
+        async with announced(self._config):
+            await asyncio.Event().wait()
 
     def _on_open(self, runner: Runner) -> None:
         self._take_offers(runner)

@@ -57,32 +57,37 @@ class Outlet:
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _sent_at: float = float("-inf")  # by the clock that decides when to send
     _stamp: float = float("-inf")  # of the last message
+    _heard: float = float("-inf")  # the last reading, by the same clock
+    _shelf_life: float | None = None  # s, the shortest of the points
     _waits: bool = True  # for its first message since it was last wanted anew
 
     def add(self, point: PointDescription, filter_: Filter) -> None:
         """Give a point its place."""
         self._slots[point.key] = _Slot(point, filter_)
+        if point.max_age is not None:
+            self._shelf_life = min(point.max_age, self._shelf_life or point.max_age)
 
-    def update(self, key: str, value: Value, time: float) -> bool:
+    def update(self, key: str, value: Value, time: float, now: float) -> bool:
         """Take a value unless one as new is there; return whether it was taken."""
         slot = self._slots[key]
         if time <= slot.time:
             return False
         nothing = isinstance(value, float) and not math.isfinite(value)
         slot.value, slot.time = None if nothing else value, time
+        self._heard = now
         return True
 
     def due(self, now: float) -> bool:
         """Return whether a message is worth sending now."""
         known = [slot for slot in self._slots.values() if slot.known]
-        if not known:
-            return False
+        shelf_life = self._shelf_life
+        if not known or (shelf_life is not None and now - self._heard > shelf_life):
+            return False  # what is too old is not told as news
         waited = now - self._sent_at
         if self._waits or any(waited >= slot.interval and slot.differs() for slot in known):
             return True
-        return (
-            self._age_limit is not None and waited >= self._age_limit and self._newest > self._stamp
-        )
+        refresh = shelf_life is not None and waited >= shelf_life / FRESH
+        return refresh and self._newest > self._stamp
 
     def take(self, now: float) -> tuple[Value, float]:
         """Return the whole value and its time, and count it as sent."""
@@ -118,11 +123,6 @@ class Outlet:
     @property
     def _newest(self) -> float:
         return max(slot.time for slot in self._slots.values())
-
-    @property
-    def _age_limit(self) -> float | None:
-        ages = [slot.point.max_age for slot in self._slots.values() if slot.point.max_age]
-        return min(ages) / FRESH if ages else None
 
 
 def make_outlets(points: Iterable[tuple[PointDescription, Filter]]) -> dict[str, Outlet]:

@@ -84,13 +84,14 @@ class Publisher:
     def receive(self, batch: Batch) -> None:
         """Take what a driver read, and publish what is worth it."""
         touched: dict[Outlet, None] = {}
+        now = self._clock.monotonic()
         for reading in batch:
             entry = self._catalogue.get(reading.device)
             if entry is None or reading.device in self._shunned:
                 continue
             for key, value in reading.values.items():
                 if (outlet := entry.outlets.get(key)) is not None:
-                    outlet.update(key, value, reading.time)
+                    outlet.update(key, value, reading.time, now)
                     touched[outlet] = None
                 elif key in entry.events:
                     self._event(entry, key, reading)
