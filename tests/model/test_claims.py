@@ -47,7 +47,7 @@ def test_the_first_keeps_the_device(world: Bridges) -> None:
     assert world.heard() == ["!box"]
     (issue,) = world.site.issues["box"]
     assert issue.key == "(id)"
-    assert "run/host/b/bridge" in issue.problem
+    assert issue.problem == "is used by run.host.a.bridge, and by run.host.b.bridge too"
 
 
 def test_the_holder_may_change_its_mind(world: Bridges) -> None:

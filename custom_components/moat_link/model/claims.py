@@ -8,6 +8,7 @@ one before it comes back with what it had said before: then there are two.
 from dataclasses import dataclass, replace
 
 from ..link.description import DescriptionIssue, DeviceDescription
+from ..link.path import Path
 
 type Claim = tuple[str, str]
 
@@ -40,8 +41,8 @@ class Known:
         """What is wrong with the description in use, and that there is another."""
         issues = list(self.said.issues)
         if self.rival is not None:
-            kind, name = self.rival.claim
-            issues.append(DescriptionIssue("(id)", f"also described by another: {kind} {name}"))
+            problem = f"is used by {_name(self.said.claim)}, and by {_name(self.rival.claim)} too"
+            issues.append(DescriptionIssue("(id)", problem))
         return issues
 
 
@@ -79,6 +80,11 @@ def judge(known: Known | None, said: Said, *, holder_alive: bool) -> Known:
     if holder_alive or known.said.claim == LOCAL:
         return replace(known, rival=said)
     return Known(said=said, previous=known.said)
+
+
+def _name(claim: Claim) -> str:
+    kind, name = claim
+    return str(Path.from_topic(name)) if kind == "owner" else f"{kind} {name}".strip()
 
 
 def _came_back(previous: Said | None, said: Said) -> bool:
