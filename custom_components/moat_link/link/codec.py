@@ -15,7 +15,17 @@ from .errors import DecodeError, EncodeError
 from .path import Path, Root
 from .scan import Limits, Scanner
 from .tags import untag
-from .values import ABSENT, ADDRESSES, Absent, Key, Opaque, RemoteObject, Value, keywords_of
+from .values import (
+    ABSENT,
+    ADDRESSES,
+    Absent,
+    Key,
+    Opaque,
+    RemoteObject,
+    Value,
+    is_member,
+    keywords_of,
+)
 
 __all__ = [
     "ABSENT",
@@ -206,8 +216,8 @@ def _fit_other(value: object, depth: int) -> Any:
 
 
 def _fit_members(value: AbstractSet[Any], depth: int) -> list[Any]:
-    if any(isinstance(item, (tuple, frozenset)) for item in value):
-        raise _UnfitError("a set of containers")
+    if not all(is_member(item) for item in value):
+        raise _UnfitError("a set of containers or large integers")
     return _fit_items(value, depth)
 
 
@@ -313,7 +323,8 @@ class FrameReader:
         """Decode frames straight from the piece; what is incomplete, or odd, takes the long way."""
         source = BytesIO(piece)
         decoder = _decoder(source, self._limits.depth)
-        while (start := source.tell()) < len(piece):
+        end = 0
+        while (start := end) < len(piece):
             if piece[start] >> 5 != _ARRAY:
                 raise DecodeError(f"no frame starts like this: {piece[start : start + 20].hex()}")
             try:
@@ -322,6 +333,8 @@ class FrameReader:
                 self._waiting = Scanner(self._limits)
                 self._take(piece[start:], frames)
                 return
+            if (end := source.tell()) - start > self._limits.size:
+                raise DecodeError("too many bytes")
             frames.append(_frame(_clean(item)))
 
 
@@ -345,6 +358,7 @@ class _KeepTags(dict[int, Callable[[Any, bool], _Tagged]]):
 
 _PIECE: Final = 65_536
 _ARRAY: Final = 4
+_PATH: Final = 39
 _KEEP_TAGS: Final = _KeepTags()
 _PLAIN: Final = frozenset({str, int, bool, type(None), bytes})
 
@@ -412,12 +426,23 @@ def _clean(item: Any) -> Value:
     elif kind is float:
         clean = item if isfinite(item) else None
     elif kind is _Tagged:
+        if item.tag == _PATH:
+            _check_path(item.content)
         clean = untag(item.tag, _clean(item.content))
     elif item is cbor2.undefined:
         clean = ABSENT
     elif kind not in _PLAIN:
         raise DecodeError(f"neither a value nor a tag: {kind.__name__}")
     return clean
+
+
+def _check_path(content: object) -> None:
+    """Refuse what would become None, which is an element like any other."""
+    if isinstance(content, list):
+        for inner in content:
+            _check_path(inner)
+    elif isinstance(content, float) and not isfinite(content):
+        raise DecodeError("a path's element is not finite")
 
 
 def _check_key(key: object) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from .elements import MAX_BITS
 from .errors import DecodeError
 from .path import ROOT, Path
-from .values import Opaque, RemoteObject, Value, keywords_of
+from .values import Opaque, RemoteObject, Value, is_member, keywords_of
 
 
 def untag(tag: int, content: Value) -> Value:
@@ -94,9 +94,9 @@ _read_v6: Final = partial(_read_address, 16, IPv6Address, IPv6Network, IPv6Inter
 def _read_set(content: Value) -> Value:
     if not isinstance(content, list):
         raise TypeError("a set is an array")
-    if any(isinstance(item, (list, dict, frozenset, RemoteObject, Opaque)) for item in content):
-        return Opaque(258, content)  # Python has no such sets
-    return frozenset(content)
+    if all(is_member(item) for item in content):
+        return frozenset(content)
+    return Opaque(258, content)
 
 
 def _read_old_address(content: Value) -> Value:

@@ -82,6 +82,13 @@ type Value = (
 )
 
 
+def is_member(item: object) -> bool:
+    """Whether a set may have it: hashable, and with no choice of values of the same hash."""
+    if isinstance(item, int):
+        return -(2**64) <= item < 2**64
+    return not isinstance(item, (list, dict, tuple, frozenset, RemoteObject, Opaque))
+
+
 def keywords_of(item: Value) -> dict[str, Value] | None:
     """Return a list's last item if it is a map of keywords: one with nothing but text as keys."""
     if not isinstance(item, dict):
