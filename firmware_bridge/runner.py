@@ -33,6 +33,7 @@ class Runner:
         self.driver: Driver | None = None
         self.fault: str | None = None
         self.offered = False  # has told at least once which devices there are
+        self._proven = False  # has read something since it was opened
         self._opener = opener
         self._clock = clock
         self._on_open = on_open
@@ -77,15 +78,22 @@ class Runner:
             self.offered = True
             self._on_open(self)
             async for batch in driver.readings():
-                if self.fault is not None:
-                    _LOGGER.info("Driver %s is back", self.name)
-                    self.fault = None
-                    self._on_fault(self)
+                if not self._proven:
+                    self._works()
                 self._backoff.reset()
                 self._on_batch(self, batch)
         raise DriverError("the driver ended")
 
+    def _works(self) -> None:
+        """Tell that there is no fault (any more); one may be left from before our start."""
+        if self.fault is not None:
+            _LOGGER.info("Driver %s is back", self.name)
+        self.fault = None
+        self._proven = True
+        self._on_fault(self)
+
     def _failed(self, reason: str) -> None:
+        self._proven = False
         if self.fault is None:
             _LOGGER.warning("Driver %s failed: %s", self.name, reason)
         if self.fault != reason:

@@ -224,6 +224,16 @@ async def test_a_failing_bus_is_told_and_opened_again(broker: Mosquitto, peer: P
         await until(lambda: "error/here/bridge/driver/bad" not in peer.state, 10)
 
 
+async def test_a_fault_from_before_is_over(broker: Mosquitto, peer: Peer) -> None:
+    """An error that an earlier run left behind goes as soon as the bus works."""
+    await peer.link.report_error(Path("here", "bridge", "driver", "bus"), "no cable")
+    await until(lambda: "error/here/bridge/driver/bus" in peer.state)
+    bus = Bus()
+    async with running(bridge(broker, bus=bus)):
+        bus.read("box", 100.0, voltage=1.0)
+        await until(lambda: "error/here/bridge/driver/bus" not in peer.state)
+
+
 async def test_a_driver_with_a_bug_harms_only_itself(broker: Mosquitto, peer: Peer) -> None:
     """Any exception ends that driver's turn, not the bridge."""
     bad, good = Bus(devices=(named("bad"),)), Bus()
