@@ -119,7 +119,7 @@ class Backbone:
 
     async def announce(self, topic: str = "conn", *, time: float = 1.0, **changes: Value) -> None:
         """Publish where the server is."""
-        value = {**self.server.announcement, **changes}
+        value: Any = {**self.server.announcement, **changes}
         where = f"run/service/main/{topic}"
         await self.peer.say(where, value, time=time, origin=self.server.name)
 

@@ -84,6 +84,7 @@ class Online:
         self._skew = Skew()
         self._offset = 0.0
         self._denied: LinkError | None = None
+        self._rejected: LinkError | None = None
         self._loss_logged = False
         self._ending = False
         self.server: Server | None = None
@@ -119,6 +120,11 @@ class Online:
                 await presence.goodbye(service.path for service in shared.services)
                 former.discard(presence.id)
         raise reason
+
+    @property
+    def _error(self) -> LinkError | None:
+        """What only the user can repair."""
+        return self._rejected or self._denied
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Start a task that ends with the session at the latest."""
@@ -184,7 +190,7 @@ class Online:
                 await self._allowed(self.presence.subscriptions.want(interest, qos=1))
             await self._allowed(self.presence.hello(former))
             self.spawn(self._quietly(self.presence.stay()))
-            self._shared.tell(connected=True, error=self._denied)
+            self._shared.tell(connected=True, error=self._error)
             await self.announcer.begin()
             if self._shared.config.use_server:
                 await self._allowed(self._discover())
@@ -209,7 +215,7 @@ class Online:
         except NotAuthorizedError as err:
             _LOGGER.warning("The broker denies us %s", err)
             self._denied = err
-            self._shared.tell(error=err)
+            self._shared.tell(error=self._error)
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         """Do something that may fail, as it does when the session ends."""
@@ -265,7 +271,8 @@ class Online:
             self._lost.set_result(error or ConnectionLostError("the session was closed"))
 
     def _on_ready(self, denied: LinkError | None) -> None:
-        self._shared.tell(ready=True, error=denied or self._denied)
+        self._denied = denied or self._denied
+        self._shared.tell(ready=True, error=self._error)
 
     def _on_ping(self, packet: Publish) -> None:
         """Our own signs of life come by; an empty one is an order to terminate."""
@@ -316,7 +323,8 @@ class Online:
             if before is not None:
                 self.spawn(self._mourn(before.name))
         self._decided.set()
-        self._shared.tell(server=name, skew=None, error=_for_the_user(status.error) or self._denied)
+        self._rejected = status.error if isinstance(status.error, AuthenticationError) else None
+        self._shared.tell(server=name, skew=None, error=self._error)
         if name is not None or before is not None:
             self.spawn(self._quietly(self.presence.identify(name)))
 
@@ -332,8 +340,3 @@ class Online:
         return await self._shared.services.execute(
             request.path, request.arguments, request.keywords
         )
-
-
-def _for_the_user(error: LinkError | None) -> LinkError | None:
-    """Pick what only the user can repair."""
-    return error if isinstance(error, AuthenticationError) else None
