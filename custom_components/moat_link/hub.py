@@ -113,10 +113,10 @@ class Hub:
         if self._read_only or (self._allowed and not self._is_allowed(target)):
             raise CommandError(CommandFailure.NOT_ALLOWED, str(target))
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                if isinstance(command, Call):
-                    await self._call(command)
-                else:
+            if isinstance(command, Call):
+                await self._call(command)
+            else:
+                async with asyncio.timeout(ANSWER_WITHIN):
                     await self._publish(point, value, command)
         except TimeoutError as err:
             raise CommandError(CommandFailure.UNCONFIRMED) from err

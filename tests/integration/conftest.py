@@ -47,13 +47,7 @@ async def peer(broker: Mosquitto) -> AsyncIterator[Peer]:
 @pytest.fixture
 def entry(broker: Mosquitto) -> MockConfigEntry:
     """A config entry for that broker."""
-    return MockConfigEntry(
-        domain=DOMAIN,
-        entry_id=ENTRY_ID,
-        title="Home",
-        unique_id=f"{broker.host}:{ROOT}",
-        data={CONF_HOST: broker.host, CONF_PORT: broker.port, CONF_ROOT: ROOT},
-    )
+    return entry_for(broker)
 
 
 @pytest.fixture
@@ -65,6 +59,18 @@ async def loaded(
     assert entry.state is ConfigEntryState.LOADED
     yield entry
     assert await hass.config_entries.async_unload(entry.entry_id)
+
+
+def entry_for(broker: Mosquitto, **data: object) -> MockConfigEntry:
+    """Return a config entry for a broker."""
+    address = {CONF_HOST: broker.host, CONF_PORT: broker.port, CONF_ROOT: ROOT}
+    return MockConfigEntry(
+        domain=DOMAIN,
+        entry_id=ENTRY_ID,
+        title="Home",
+        unique_id=f"{broker.host}:{ROOT}",
+        data=address | data,
+    )
 
 
 async def set_up(hass: HomeAssistant, entry: MockConfigEntry) -> None:

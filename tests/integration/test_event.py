@@ -43,7 +43,8 @@ async def test_occurrences(hass: HomeAssistant, loaded: MockConfigEntry, peer: P
 
     @callback
     def note(event: Event[EventStateChangedData]) -> None:
-        assert (new := event.data["new_state"]) is not None
+        new = event.data["new_state"]
+        assert new is not None
         seen.append(new.attributes[ATTR_EVENT_TYPE])
 
     async_track_state_change_event(hass, ["event.wall_button"], note)

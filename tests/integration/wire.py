@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -72,10 +73,8 @@ class Peer:
     ) -> None:
         self._task.cancel()
         await asyncio.wait([self._task])
-        try:
+        with contextlib.suppress(aiomqtt.MqttError):
             await self._client.__aexit__(None, None, None)
-        except aiomqtt.MqttError:
-            pass
 
     async def put(
         self,
