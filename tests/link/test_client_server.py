@@ -80,7 +80,8 @@ async def test_fixed_endpoint(broker: Mosquitto) -> None:
             assert one.status.server == "srv1"
         async with link(broker, endpoint=endpoint, token="wrong") as one:
             assert one.status.degraded
-            assert isinstance(one.status.error, AuthenticationError)
+            assert isinstance(one.status.server_error, AuthenticationError)
+            assert one.status.error is None
             assert "wrong" not in repr(one.config)
 
 

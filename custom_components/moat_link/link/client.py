@@ -92,7 +92,7 @@ class Link:
         finally:
             self._running = False
             self._online = None
-            self._tell(connected=False, server=None, ready=False, skew=None)
+            self._tell(connected=False, server=None, server_error=None, ready=False, skew=None)
 
     async def wait_ready(self, timeout: float = 30) -> None:
         """Wait until the first snapshot is complete; raise why there is no connection."""
@@ -278,7 +278,9 @@ class Link:
         if not self._log_return:
             self._log_return = True
             _LOGGER.info("No connection to the broker: %s", error)
-        self._tell(connected=False, server=None, ready=False, skew=None, error=error)
+        self._tell(
+            connected=False, server=None, server_error=None, ready=False, skew=None, error=error
+        )
 
     def _here(self) -> Online:
         if self._online is None:

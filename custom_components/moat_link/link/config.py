@@ -30,12 +30,17 @@ class LinkConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkStatus:
-    """How the link is. `error` is why it is not connected, or what the broker denies us."""
+    """How the link is.
+
+    `error` is why it is not connected, or what the broker denies us; `server_error` why there is no
+    server; `skew` how many seconds the server's clock is ahead of ours, as far as is known.
+    """
 
     connected: bool = False
     server: str | None = None
     ready: bool = False
     error: LinkError | None = None
+    server_error: LinkError | None = None
     skew: float | None = None
 
     @property
@@ -63,6 +68,7 @@ class Changes(TypedDict, total=False):
     server: str | None
     ready: bool
     error: LinkError | None
+    server_error: LinkError | None
     skew: float | None
 
 

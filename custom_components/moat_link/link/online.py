@@ -16,7 +16,6 @@ from .connection import Request
 from .data import Data
 from .direct import DirectLink, DirectStatus, Endpoint, endpoints
 from .errors import (
-    AuthenticationError,
     ConnectionLostError,
     DecodeError,
     LinkError,
@@ -84,7 +83,6 @@ class Online:
         self._skew = Skew()
         self._offset = 0.0
         self._denied: LinkError | None = None
-        self._rejected: LinkError | None = None
         self._loss_logged = False
         self._ending = False
         self.server: Server | None = None
@@ -120,11 +118,6 @@ class Online:
                 await presence.goodbye(service.path for service in shared.services)
                 former.discard(presence.id)
         raise reason
-
-    @property
-    def _error(self) -> LinkError | None:
-        """What only the user can repair."""
-        return self._rejected or self._denied
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Start a task that ends with the session at the latest."""
@@ -190,7 +183,7 @@ class Online:
                 await self._allowed(self.presence.subscriptions.want(interest, qos=1))
             await self._allowed(self.presence.hello(former))
             self.spawn(self._quietly(self.presence.stay()))
-            self._shared.tell(connected=True, error=self._error)
+            self._shared.tell(connected=True, error=self._denied)
             await self.announcer.begin()
             if self._shared.config.use_server:
                 await self._allowed(self._discover())
@@ -215,7 +208,7 @@ class Online:
         except NotAuthorizedError as err:
             _LOGGER.warning("The broker denies us %s", err)
             self._denied = err
-            self._shared.tell(error=self._error)
+            self._shared.tell(error=self._denied)
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         """Do something that may fail, as it does when the session ends."""
@@ -272,7 +265,7 @@ class Online:
 
     def _on_ready(self, denied: LinkError | None) -> None:
         self._denied = denied or self._denied
-        self._shared.tell(ready=True, error=self._error)
+        self._shared.tell(ready=True, error=self._denied)
 
     def _on_ping(self, packet: Publish) -> None:
         """Our own signs of life come by; an empty one is an order to terminate."""
@@ -323,8 +316,7 @@ class Online:
             if before is not None:
                 self.spawn(self._mourn(before.name))
         self._decided.set()
-        self._rejected = status.error if isinstance(status.error, AuthenticationError) else None
-        self._shared.tell(server=name, skew=None, error=self._error)
+        self._shared.tell(server=name, skew=None, server_error=status.error)
         if name is not None or before is not None:
             self.spawn(self._quietly(self.presence.identify(name)))
 
