@@ -1,6 +1,7 @@
 """Connections: calls, streams and requests over real sockets."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from typing import Any
@@ -600,6 +601,27 @@ async def test_long_stream_leaves_the_loop_free() -> None:
         done.set()
         await watcher
     assert len(gaps) > 60
+
+
+async def test_no_work_for_the_garbage_collector(link: Connection) -> None:
+    """Calls and streams free their memory themselves: no collection stops the loop for them."""
+
+    async def use() -> None:
+        await link.call(("echo",), 1)
+        with pytest.raises(RemoteError):
+            await link.call(("refuse",))
+        async with link.stream(("count",), 3) as stream:
+            assert len([item async for item in stream]) == 3
+
+    await use()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            await use()
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
 
 
 async def test_quiet_log(link: Connection, caplog: pytest.LogCaptureFixture) -> None:

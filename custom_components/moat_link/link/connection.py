@@ -11,7 +11,7 @@ from .errors import ConnectionLostError, DecodeError, EncodeError, LinkError, No
 from .flow import Pending, Request, Stream
 from .frames import CommandPath, Frame, Reply
 from .remote import encode_error, unknown_command
-from .rpc import Engine, Event, Exchange, Failed, Opened
+from .rpc import NOBODY, Engine, Exchange, Failed, Opened
 
 if TYPE_CHECKING:
     from .codec import Value
@@ -117,6 +117,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             if pending is not None:
                 pending.discard()
+                pending = None  # or the error and this frame would keep each other alive
 
     def begin(
         self,
@@ -193,6 +194,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending.clear()
         for exchange in self._engine.close():
             exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
+            exchange.owner = NOBODY
         for task in self._tasks:
             task.cancel()
         self._writable.set()
@@ -216,8 +218,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             for frame in self._source.feed(data):
                 event = self._engine.receive(frame)
-                if event is not None:
-                    self._dispatch(event)
+                if isinstance(event, Opened):
+                    self._serve(event)
                 if self.closed.done():
                     break
         except DecodeError as err:
@@ -270,19 +272,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             raise ConnectionLostError("not connected")
 
-    def _dispatch(self, event: Event) -> None:
-        if not isinstance(event, Opened):
-            event.exchange.owner.on_event(event)
-        elif event.path in (_PROBE, _PING):
+    def _serve(self, event: Opened) -> None:
+        if event.path in (_PROBE, _PING):
             reply = event.reply
             self._finish(event.exchange, Reply((_PONG, *reply.arguments), reply.keywords))
-        else:
-            request = Request(self, event)
-            task = asyncio.Task(self._answer(request), loop=self._loop, eager_start=True)
-            if not task.done():
-                request.task = task
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            return
+        request = Request(self, event)
+        task = asyncio.Task(self._answer(request), loop=self._loop, eager_start=True)
+        if not task.done():
+            request.task = task
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, request: Request) -> None:
         """Have a request handled, and answer it; the supervisor of all handlers."""

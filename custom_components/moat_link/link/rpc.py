@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .codec import Value
 
 __all__ = [
+    "NOBODY",
     "Answered",
     "CommandPath",
     "Credit",
@@ -119,21 +120,21 @@ class Warned(Event):
 
 
 class Owner(Protocol):
-    """Whoever wants to know what happens to an exchange."""
+    """Whoever wants to know what happens to an exchange; let go of when it is closed."""
 
     def on_event(self, event: Event) -> None:
         """Take note of what the other side did."""
 
 
 class _Nobody(Owner):
-    """Does not care."""
+    """The owner of exchanges that nobody owns."""
 
     @override
     def on_event(self, event: Event) -> None:
         """Let it pass."""
 
 
-_NOBODY: Final = _Nobody()
+NOBODY: Final = _Nobody()
 
 
 class Exchange:
@@ -175,7 +176,7 @@ class Exchange:
         self.done = ours and done
         self.peer_done = done and not ours
         self.credit: int | None = None
-        self.owner: Owner = _NOBODY
+        self.owner: Owner = NOBODY
 
     @property
     def closed(self) -> bool:
@@ -366,6 +367,7 @@ class Exchange:
     def _end_if_closed(self) -> None:
         if self.done and self.peer_done:
             self._engine.forget(self._key)
+            self.owner = NOBODY
 
 
 class Engine:
@@ -424,14 +426,21 @@ class Engine:
         return exchange
 
     def receive(self, frame: Frame) -> Event | None:
-        """Take a frame of the other side; late and redundant ones are counted and ignored."""
+        """Take a frame of the other side, and tell the exchange's owner what it means.
+
+        Late and redundant frames are counted and ignored.
+        """
         head = frame[0] if frame else None
         if type(head) is not int or not -_HEAD_LIMIT < head < _HEAD_LIMIT:
             raise DecodeError("a frame must start with an exchange number")
         exchange = self._exchanges.get(head >> 2)
         if exchange is None:
             return self._receive_unknown(head >> 2, head & 3, frame)
-        return exchange.receive(head & 3, frame)
+        owner = exchange.owner
+        event = exchange.receive(head & 3, frame)
+        if event is not None:
+            owner.on_event(event)
+        return event
 
     def close(self) -> list[Exchange]:
         """Forget all exchanges, the connection being gone; those still open are returned."""
