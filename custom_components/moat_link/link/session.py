@@ -243,8 +243,9 @@ class Session:
             done = self._deliver(monotonic() + SLICE)
         except ProtocolError as error:
             self._end(self._broken(error), encode_disconnect(error.code))
-        finally:
-            self._after_slice(done)
+        except Exception as error:  # of a callback; asyncio would close the connection
+            self._loop.call_exception_handler({"message": "MQTT callback", "exception": error})
+        self._after_slice(done)
 
     def _deliver(self, deadline: float) -> bool:
         next_event, on_publish = self._protocol.next_event, self._on_publish

@@ -55,8 +55,8 @@ class Wire(asyncio.BufferedProtocol):
         self._quick: int | None = None
         self._gone = self._loop.create_future()
         self._queue: deque[bytes] = deque()
-        self._buffer = mmap.mmap(-1, READ_BUFFER)  # takes memory only as far as it is used
-        self._used = False
+        self._buffer = _read_buffer()
+        self._flooded = False
         self._paused = False
         self._scheduled = False
 
@@ -128,7 +128,7 @@ class Wire(asyncio.BufferedProtocol):
         self._quick = _QUICK_ACK if self._socket.family != socket.AF_UNIX else None
 
     @override
-    def get_buffer(self, sizehint: int) -> mmap.mmap:
+    def get_buffer(self, sizehint: int) -> memoryview:
         return self._buffer
 
     @override
@@ -137,11 +137,11 @@ class Wire(asyncio.BufferedProtocol):
             # A broker with Nagle's algorithm (mosquitto's default) holds its next packet back
             # until this one is acknowledged, which Linux delays by 40 ms unless told each time.
             self._socket.setsockopt(socket.IPPROTO_TCP, self._quick, 1)
-        data = self._buffer[:nbytes]
+        data = bytes(self._buffer[:nbytes])
         if nbytes > READ_USUAL:
-            self._used = True
-        elif self._used:
-            self._buffer, self._used = mmap.mmap(-1, READ_BUFFER), False
+            self._flooded = True
+        elif self._flooded:
+            self._buffer, self._flooded = _read_buffer(), False
         self._on_data(data)
 
     @override
@@ -228,8 +228,7 @@ def tls_error(error: ssl.SSLError) -> TlsError:
         return TlsError(f"the broker's certificate is not accepted: {error.verify_message}")
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return TlsError("the other side does not speak TLS")
-    reason = (error.reason or "connection closed").replace("_", " ").lower()
-    return TlsError(f"TLS failed: {reason}")
+    return TlsError(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
 
 
 def tls_context(
@@ -259,3 +258,8 @@ def tls_context(
             except ssl.SSLError, ValueError:
                 raise TlsError("the client certificate and its key are not usable") from None
     return context
+
+
+def _read_buffer() -> memoryview:
+    """Return a large buffer that takes memory only as far as it is used."""
+    return memoryview(mmap.mmap(-1, READ_BUFFER))
