@@ -1,10 +1,11 @@
 """The configuration: what it may say, and one clear error for everything else."""
 
+import tomllib
 from pathlib import Path as FilePath
 
 import pytest
 
-from firmware_bridge.bridge import link_config
+from firmware_bridge.bridge import VERSION, link_config
 from firmware_bridge.config import ConfigError, parse, read
 from firmware_bridge.drivers import DRIVERS
 from firmware_bridge.link.path import Path
@@ -112,3 +113,9 @@ def test_no_file() -> None:
     """A missing file is a wrong configuration, too."""
     with pytest.raises(ConfigError, match="nowhere: No such file"):
         read(FilePath("nowhere"), DRIVERS)
+
+
+def test_version() -> None:
+    """What the announcement says is what is packaged."""
+    project = tomllib.loads(FilePath("pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
