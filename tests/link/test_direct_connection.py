@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, override
 
 import pytest
 
@@ -495,13 +495,25 @@ async def test_loss_wakes_everybody(service: Service) -> None:
                 raise AssertionError("not reached")
 
 
-async def test_loss_by_reset() -> None:
+class Silent(asyncio.Transport):
+    """A transport without anything behind it."""
+
+    @override
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Accept any."""
+
+    @override
+    def is_closing(self) -> bool:
+        """Stay."""
+        return True
+
+
+async def test_loss_for_a_reason() -> None:
     """The reason of the operating system is kept."""
     connection = Connection()
-    async with Raw.facing(connection):
-        connection.connection_lost(OSError("broken"))
-        assert str(await connection.closed) == "broken"
-        connection._gone = asyncio.get_running_loop().create_future()
+    connection.connection_made(Silent())
+    connection.connection_lost(OSError("broken"))
+    assert str(await connection.closed) == "broken"
 
 
 async def test_not_connected() -> None:

@@ -451,6 +451,17 @@ def test_overrun_by_the_caller() -> None:
     assert exchange.closed
 
 
+def test_callers_must_care_for_credit(side: Side) -> None:
+    """What an unlimited caller sends is kept only for a while; a large window is a promise."""
+    careless, trusted = side.requested(1, ["s"]), side.requested(5, ["s"])
+    careless.accept(window=20)
+    trusted.accept(window=2000)
+    for number in range(1001):
+        event = side.engine.receive([1, number])
+        assert isinstance(side.engine.receive([5, number]), Item)
+    assert isinstance(event, Failed)
+
+
 def test_too_many_of_ours() -> None:
     """There is a limit to what we have open."""
     side = Side(max_exchanges=2)

@@ -55,6 +55,7 @@ __all__ = [
 ]
 
 _CREDIT_LIMIT: Final = 1 << 31
+_PATIENCE: Final = 1000  # unread items of a caller who does not care for credit
 _HEAD_LIMIT: Final = 1 << 62
 
 
@@ -168,7 +169,7 @@ class Exchange:
         self._answered = False
         self._silent = False
         self._window: int | None = None
-        self._limit = engine.max_queue
+        self._limit = engine.max_queue if ours else min(engine.max_queue, _PATIENCE)
         self._queued = 0
         self._used = 0
         self.number = number
