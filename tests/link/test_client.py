@@ -12,6 +12,7 @@ from firmware_bridge.link.errors import (
     CannotConnectError,
     ConnectionLostError,
     EncodeError,
+    LinkError,
     NoAnswerError,
     NotFoundError,
     RefusedError,
@@ -298,6 +299,7 @@ async def test_wait_ready_gives_up(broker: Mosquitto) -> None:
 async def test_status(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
     """Every change is told; a failing listener harms nobody."""
     told: list[tuple[bool, bool]] = []
+    errors: list[LinkError | None] = []
     one = Link(config(broker))
 
     def fail() -> None:
@@ -305,11 +307,14 @@ async def test_status(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> No
 
     one.on_status(fail)
     one.on_status(lambda: told.append((one.status.connected, one.status.ready)))
+    one.on_status(lambda: errors.append(one.status.server_error))
     async with running(one.run()):
         await one.wait_ready(5)
         assert one.status.degraded
         assert one.status.error is None
-    assert told == [(True, False), (True, True), (False, False)]
+        assert isinstance(one.status.server_error, CannotConnectError)
+    assert list(dict.fromkeys(told)) == [(True, False), (True, True), (False, False)]
+    assert errors[-1] is None
     assert "A callback of the link failed" in caplog.text
 
 

@@ -177,13 +177,13 @@ class Online:
     async def _serve(self, former: Sequence[str]) -> LinkError:
         """Do what has to be done at the start, then wait for the end; return its reason."""
         self._arrived()
+        self._shared.tell(connected=True, error=None)
         try:
             for path in self._own:
                 interest = Interest(path, subtree=False)
                 await self._allowed(self.presence.subscriptions.want(interest, qos=1))
             await self._allowed(self.presence.hello(former))
             self.spawn(self._quietly(self.presence.stay()))
-            self._shared.tell(connected=True, error=self._denied)
             await self.announcer.begin()
             if self._shared.config.use_server:
                 await self._allowed(self._discover())
