@@ -172,6 +172,8 @@ def test_unusable_ids(device_id: str) -> None:
         ("alive", [1.5]),
         ("alive", Path()),
         ("alive", "x" * 1001),
+        ("alive", ["x"] * 51),
+        ("alive", ":1" * 51),
         ("parts", []),
     ],
 )

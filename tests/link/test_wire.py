@@ -14,7 +14,7 @@ from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.describe import MAX_PARTS, MAX_POINTS, DeviceDescription, parse_device
 from firmware_bridge.link.errors import RefusedError
-from firmware_bridge.link.fields import PATH_LIMIT, TEXT_LIMIT
+from firmware_bridge.link.fields import LEVEL_LIMIT, PATH_LIMIT, TEXT_LIMIT
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.points import MAX_OPTIONS
 from firmware_bridge.link.quantity import QUANTITIES, Kind, Quantity
@@ -79,7 +79,8 @@ def test_nothing_else_is_listed() -> None:
 def test_limits() -> None:
     assert (
         f"{MAX_POINTS} points, {MAX_PARTS} parts, {MAX_OPTIONS} options, "
-        f"texts of {TEXT_LIMIT} characters, paths of {PATH_LIMIT}." in TEXT
+        f"texts of {TEXT_LIMIT} characters, paths of {PATH_LIMIT} (and {LEVEL_LIMIT} elements)."
+        in TEXT
     )
 
 

@@ -15,8 +15,10 @@ type Scalar = bool | int | float | str | None
 
 TEXT_LIMIT: Final = 255
 PATH_LIMIT: Final = 1000
+LEVEL_LIMIT: Final = 30
 STEP_LIMIT: Final = 16
 
+_SEPARATOR = re.compile("[.:]")
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -188,6 +190,9 @@ class Fields:
             return value
         if not isinstance(value, (str, list)) or len(value) > PATH_LIMIT:
             raise self.error(name, f"is {kind_of(value)}, not a path")
+        # every element costs: thousands of them in one message must not hold the loop
+        if len(value if isinstance(value, list) else _SEPARATOR.findall(value)) > LEVEL_LIMIT:
+            raise self.error(name, f"has more than {LEVEL_LIMIT} elements")
         try:
             if isinstance(value, str):
                 return Path.parse(value)
