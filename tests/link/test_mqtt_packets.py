@@ -34,7 +34,7 @@ from tests.support.vectors import load
 VECTORS: list[dict[str, Any]] = load("moat-link/mqtt-packets")["vectors"]
 
 
-def vectors(kind: str) -> Any:
+def vectors(kind: str) -> pytest.MarkDecorator:
     """Parametrize over the recorded packets of a kind."""
     chosen = [vector for vector in VECTORS if vector["type"] == kind]
     return pytest.mark.parametrize("vector", chosen, ids=[vector["label"] for vector in chosen])

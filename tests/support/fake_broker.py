@@ -33,11 +33,16 @@ class Peer:
         return head, await self.reader.readexactly(size)
 
     async def until(self, head: int) -> bytes:
-        """Answer pings until a packet with this first byte comes; return its body."""
+        """Answer pings until a packet with this first byte comes, and return its body.
+
+        The client's good-bye ends the script.
+        """
         while True:
             found, body = await self.packet()
             if found == head:
                 return body
+            if found == 0xE0:
+                raise ConnectionAbortedError
             assert found == 0xC0, f"0x{found:02x} instead of 0x{head:02x}"
             self.send(PINGRESP)
 

@@ -243,7 +243,7 @@ class Session:
             done = self._deliver(monotonic() + SLICE)
         except ProtocolError as error:
             self._end(self._broken(error), encode_disconnect(error.code))
-        except Exception as error:  # of a callback; asyncio would close the connection
+        except Exception as error:  # noqa: BLE001 - a callback must not close the connection
             self._loop.call_exception_handler({"message": "MQTT callback", "exception": error})
         self._after_slice(done)
 
@@ -280,7 +280,7 @@ class Session:
                 self._outbox.ponged()
             case Connected():
                 self._connected(event)
-            case Disconnected():
+            case _:
                 self._end(_hung_up(event))
 
     def _connection_lost(self, error: Exception | None) -> None:
@@ -325,8 +325,6 @@ class Session:
 
     def _end(self, error: LinkError, farewell: bytes = b"") -> None:
         """The connection is no good any more: everything outstanding fails."""
-        if self._closed:
-            return
         self._error = error
         self._finish(str(error))
         self._wire.abort(farewell)
