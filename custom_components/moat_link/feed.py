@@ -9,7 +9,7 @@ from .link.clock import Clock
 from .link.codec import ABSENT
 from .link.message import Message
 from .link.path import Path
-from .model import Point, Site
+from .model import Device, Point, Site
 from .problem import ERRORS, Problems
 
 DEVICES: Final = Path("device")
@@ -42,6 +42,9 @@ class Feed:
         self._stops += [
             self.site.on_point_added(self._wants_changed),
             self.site.on_point_removed(self._wants_changed),
+            self.site.on_device_added(self._wants_changed),
+            self.site.on_device_changed(self._wants_changed),
+            self.site.on_device_removed(self._wants_changed),
             errors.close,
         ]
         self._follow()
@@ -105,7 +108,7 @@ class Feed:
         self._doubts[message.topic] = message, self._clock.monotonic()
         return True
 
-    def _wants_changed(self, _point: Point) -> None:
+    def _wants_changed(self, _what: Point | Device) -> None:
         """Look at the subtrees soon; during a snapshot, at its end."""
         if self._next is None and self._watches[DEVICES].complete:
             self._next = asyncio.get_running_loop().call_soon(self._follow)
