@@ -112,9 +112,11 @@ class Catalogue:
         mine = {each.description.id: each for each in self.entries if each.driver == driver}
         published = []
         for device, entry in fresh.items():
-            if device not in mine or mine[device].description != entry.description:
+            former = mine.get(device)
+            if former is None or former.description != entry.description:
                 self._entries[device] = entry
                 published.append(entry)
+                _adopt(entry, former)
         removed = tuple(self._entries.pop(device) for device in mine if device not in fresh)
         new = tuple(each for each in problems if each not in self._told.get(driver, ()))
         self._told[driver] = problems
@@ -154,3 +156,11 @@ class Catalogue:
             if point.writable
             else None,
         )
+
+
+def _adopt(entry: Entry, former: Entry | None) -> None:
+    """Keep the values of a device whose description changed."""
+    before = {each.path: each for each in former.all_outlets} if former is not None else {}
+    for outlet in entry.all_outlets:
+        if outlet.path in before:
+            outlet.adopt(before[outlet.path])

@@ -98,6 +98,19 @@ class Outlet:
             slot.sent = slot.value
         return self.value(), self._stamp
 
+    def adopt(self, former: Outlet) -> None:
+        """Go on from an outlet of the same path, whose points may have been others."""
+        for key, slot in self._slots.items():
+            old = former._slots.get(key)
+            if old is not None and old.point.item == slot.point.item:
+                slot.value, slot.sent, slot.time = old.value, old.sent, old.time
+        self._heard, self._stamp = former._heard, former._stamp
+
+    def set_back(self, time: float) -> None:
+        """Take readings from this time on: the clock that they are stamped with went back."""
+        for slot in self._slots.values():
+            slot.time = min(slot.time, time)
+
     def again(self) -> None:
         """Want a message as soon as possible: whoever had the last one may have lost it."""
         self._waits = True

@@ -5,7 +5,7 @@ Nothing is queued while the connection is away: afterwards everything is said an
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 
 from .catalogue import DEVICES, Catalogue, Changes, Entry
 from .driver import Batch, Reading
@@ -13,7 +13,7 @@ from .link.client import Link
 from .link.clock import Clock
 from .link.codec import ABSENT
 from .link.describe import DescriptionError, parse_device
-from .link.errors import EncodeError, LinkError, NotFoundError
+from .link.errors import EncodeError, LinkError, NotFoundError, RefusedError
 from .link.message import Message
 from .link.path import Path
 from .outlet import Outlet, find
@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 TICK = 0.25  # s, between two looks at what became due
 RETRY = 5.0  # s, until the next attempt to say what the broker did not take
 SNAPSHOT_TIMEOUT = 10.0  # s, for what was published before we started
+CLOCK_STEP = 2.0  # s, that a clock may go back without being noticed
 _LATER = 0.001  # s, between two events of one point
 
 
@@ -49,7 +50,10 @@ class Publisher:
         self._shunned: set[str] = set()
         self._events: dict[Path, float] = {}
         self._unfit: set[Path] = set()
-        self._sweep = False
+        self._sweep_wanted = False  # since every driver has said what there is
+        self._sweep_due = False
+        self._surveyed = asyncio.Event()
+        self._wall = float("-inf")
         self._connected = asyncio.Event()
         self._wake = asyncio.Event()
         self._id = ""
@@ -57,7 +61,7 @@ class Publisher:
     async def run(self) -> None:
         """Publish for ever."""
         forget = self._link.on_status(self._on_status)
-        devices = self._link.watch(DEVICES, self._on_description)
+        devices = self._link.watch(DEVICES, self._on_description, on_mark=self._on_survey)
         self._on_status()
         try:
             await self._look_back()
@@ -66,8 +70,8 @@ class Publisher:
                 pause = TICK
                 try:
                     await self._settle(devices.messages)
-                except LinkError as err:
-                    _LOGGER.debug("Not everything was said: %s", err)
+                except (LinkError, TimeoutError) as err:
+                    _LOGGER.debug("Not everything was said: %s", err or "no snapshot")
                     pause = RETRY
                 self._wake.clear()
                 self._flush(
@@ -83,6 +87,7 @@ class Publisher:
 
     def receive(self, batch: Batch) -> None:
         """Take what a driver read, and publish what is worth it."""
+        self._check_clock()
         touched: dict[Outlet, None] = {}
         now = self._clock.monotonic()
         for reading in batch:
@@ -113,8 +118,8 @@ class Publisher:
         self._wake.set()
 
     def sweep(self) -> None:
-        """Remove descriptions of ours whose device is not in the catalogue, soon."""
-        self._sweep = True
+        """Remove descriptions of ours whose device is not in the catalogue: all are in it."""
+        self._sweep_wanted = self._sweep_due = True
         self._wake.set()
 
     def everything(self) -> None:
@@ -201,6 +206,7 @@ class Publisher:
     def _on_status(self) -> None:
         if not self._link.status.connected:
             self._connected.clear()
+            self._surveyed.clear()
         elif not self._connected.is_set() or self._link.id != self._id:
             self._id = self._link.id
             self._connected.set()
@@ -224,29 +230,54 @@ class Publisher:
             _LOGGER.warning("What was published before is not known: %s", err or "no connection")
         self.informed.set()
 
+    def _on_survey(self) -> None:
+        """All descriptions of the installation are known."""
+        self._surveyed.set()
+        self._sweep_due = self._sweep_wanted
+        self._wake.set()
+
+    def _check_clock(self) -> None:
+        """Notice when the clock was set back: new readings then look older than old ones."""
+        wall = self._clock.time()
+        if wall < self._wall - CLOCK_STEP:
+            _LOGGER.warning("The clock was set back by %.0f s", self._wall - wall)
+            for entry in self._catalogue.entries:
+                for outlet in entry.all_outlets:
+                    outlet.set_back(wall - CLOCK_STEP)
+        self._wall = wall
+
     async def _settle(self, described: Mapping[str, Message]) -> None:
         """Say and delete what has to be confirmed."""
-        if self._sweep:
-            self._sweep = False
+        async with asyncio.timeout(SNAPSHOT_TIMEOUT):
+            await self._surveyed.wait()
+        if self._sweep_due:
+            self._sweep_due = False
             self._sweep_out(described.values())
         while self._delete:
             path = next(iter(self._delete))
-            await self._link.delete(path)
+            await self._confirm(self._link.delete(path))
             self._delete.pop(path, None)
         while self._describe:
             device = next(iter(self._describe))
             entry = self._catalogue.get(device)
             if entry is not None and not await self._owned_by_other(entry, described):
-                await self._link.set(entry.path, entry.value)
+                await self._confirm(self._link.set(entry.path, entry.value))
             self._describe.pop(device, None)
         while self._unsaid_faults:
             driver = next(iter(self._unsaid_faults))
-            problem = self._faults.get(driver)
+            problem, path = self._faults.get(driver), self._fault_path(driver)
             if problem is None:
-                await self._link.clear_error(self._fault_path(driver))
+                await self._confirm(self._link.clear_error(path))
             else:
-                await self._link.report_error(self._fault_path(driver), problem, level=3)
+                await self._confirm(self._link.report_error(path, problem))
             self._unsaid_faults.pop(driver, None)
+
+    async def _confirm(self, said: Awaitable[object]) -> None:
+        """Wait until it is said; what is refused for good is logged and not tried again."""
+        try:
+            await said
+        except (RefusedError, EncodeError) as err:
+            _LOGGER.warning("Not said: %s", err)
 
     def _sweep_out(self, described: Iterable[Message]) -> None:
         for message in list(described):

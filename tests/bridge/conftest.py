@@ -9,6 +9,7 @@ import pytest
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import Config
 from firmware_bridge.link.client import Link
+from firmware_bridge.link.clock import Clock
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.config import LinkConfig
 from firmware_bridge.link.message import Message
@@ -21,9 +22,9 @@ SERVICE = Path("run", "host", "here", "bridge")
 
 
 @pytest.fixture
-def broker() -> Iterator[Mosquitto]:
-    """A broker of our own."""
-    with Mosquitto() as running:
+def broker(request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
+    """A broker of our own; an indirect parameter is the text of its ACL file."""
+    with Mosquitto(acl=getattr(request, "param", None)) as running:
         yield running
 
 
@@ -101,7 +102,7 @@ async def ended(task: asyncio.Task[None]) -> None:
         await task
 
 
-def bridge_for(broker: Mosquitto, config: Config) -> Bridge:
+def bridge_for(broker: Mosquitto, config: Config, clock: Clock | None = None) -> Bridge:
     """Return a bridge on this broker."""
     link = LinkConfig(
         broker=BrokerConfig(host=broker.host, port=broker.port),
@@ -110,4 +111,4 @@ def bridge_for(broker: Mosquitto, config: Config) -> Bridge:
         host=config.host,
         use_server=False,
     )
-    return Bridge(config, Link(link))
+    return Bridge(config, Link(link), clock=clock)

@@ -7,10 +7,12 @@ import pytest
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import Config
+from firmware_bridge.link.clock import Clock
 from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.describe import parse_device
 from firmware_bridge.link.errors import NotFoundError, RefusedError
 from firmware_bridge.link.path import Path
+from tests.support.installation import ShiftedClock
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -18,11 +20,11 @@ from .conftest import ROOT, SERVICE, Peer, bridge_for, running
 from .fake import Bus, DriverError, named
 
 
-def bridge(broker: Mosquitto, **buses: Bus) -> Bridge:
+def bridge(broker: Mosquitto, clock: Clock | None = None, **buses: Bus) -> Bridge:
     """Return a bridge with these buses."""
     drivers = {name: bus.make for name, bus in buses.items()}
     config = Config(root=ROOT, host="here", discovery=False, use_server=False, drivers=drivers)
-    return bridge_for(broker, config)
+    return bridge_for(broker, config, clock)
 
 
 async def test_publishes_descriptions_values_and_itself(broker: Mosquitto, peer: Peer) -> None:
@@ -144,6 +146,32 @@ async def test_old_and_double_readings_are_dropped(broker: Mosquitto, peer: Peer
         bus.read("box", 101.0, relay=False)
         await until(lambda: len(peer.values("ems/box/out")) == 2)
         assert peer.values("ems/box/out") == [{"r": True}, {"r": False}]
+
+
+async def test_a_clock_that_is_set_back(broker: Mosquitto, peer: Peer) -> None:
+    """The bridge goes on at once, it does not wait until the old time comes again."""
+    bus, clock = Bus(), ShiftedClock()
+    async with running(bridge(broker, clock, bus=bus)):
+        bus.read("box", clock.time(), relay=True)
+        await until(lambda: peer.state.get("ems/box/out") == {"r": True})
+        clock.offset = -3600.0
+        bus.read("box", clock.time(), relay=False)
+        await until(lambda: peer.state.get("ems/box/out") == {"r": False})
+
+
+@pytest.mark.parametrize(
+    "broker", ["topic readwrite #\ntopic deny test/home/device/one\n"], indirect=True
+)
+async def test_a_broker_that_denies_something(
+    broker: Mosquitto, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What may not be published is logged; everything else goes on."""
+    bus = Bus(devices=(named("one"), named("two")))
+    async with running(bridge(broker, bus=bus)):
+        bus.read("two", 100.0, voltage=2.0)
+        await until(lambda: {"device/two", "ems/two/out"} <= peer.state.keys(), 10)
+        assert "device/one" not in peer.state
+        assert "Not said" in caplog.text
 
 
 async def test_devices_come_change_and_go(broker: Mosquitto, peer: Peer) -> None:

@@ -79,6 +79,17 @@ def test_devices_come_change_and_go() -> None:
     assert [each.description.id for each in devices.entries] == ["two", "three"]
 
 
+def test_a_new_description_keeps_the_values() -> None:
+    """A device that only changes its name does not lose what it had read."""
+    devices = catalogue()
+    devices.replace("d", (offer("board", RELAY),))
+    entry(devices, "board").outlets["relay"].update("relay", True, 1.0, 1.0)
+    renamed = replace(offer("board", RELAY).description, name="Other")
+    devices.replace("d", (Offer(description=renamed),))
+    assert entry(devices, "board").description.name == "Other"
+    assert entry(devices, "board").outlets["relay"].value() is True
+
+
 def test_broken_points_are_left_out_and_told() -> None:
     """A driver's mistake is named; the rest of the device works."""
     broken = replace(RELAY, key="Not a key")

@@ -134,6 +134,32 @@ def test_again_wants_everything_anew() -> None:
     assert again[1] > first[1]
 
 
+def test_goes_on_when_the_clock_was_set_back() -> None:
+    """New readings count although they look old; the messages' times still grow."""
+    plain = outlet((point("a"), Filter(interval=0.0)))
+    plain.update("a", 1.0, 1000.0, 0.0)
+    assert plain.take(0.0) == (1.0, 1000.0)
+    plain.set_back(400.0)
+    assert plain.update("a", 2.0, 401.0, 1.0)
+    assert plain.due(1.0)
+    value, time = plain.take(1.0)
+    assert value == 2.0
+    assert 1000.0 < time < 1001.0
+
+
+def test_another_description_keeps_the_values() -> None:
+    """What is known stays known; what is new has its place."""
+    former = outlet((point("a", "a"), DEFAULT_FILTER), (point("b", "b"), DEFAULT_FILTER))
+    former.update("a", 1.0, 5.0, 0.0)
+    former.update("b", 2.0, 5.0, 0.0)
+    former.take(0.0)
+    new = outlet((point("a", "a"), DEFAULT_FILTER), (point("b", "c"), DEFAULT_FILTER))
+    new.adopt(former)
+    assert new.value() == {"a": 1.0}
+    assert new.due(0.0)
+    assert new.take(0.0)[1] > 5.0
+
+
 def test_not_a_number_is_no_value() -> None:
     """What cannot be sent becomes 'unknown'."""
     plain = outlet((point("a", "a"), DEFAULT_FILTER))

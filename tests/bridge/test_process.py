@@ -8,7 +8,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 
 from firmware_bridge.link.path import Path
-from tests.support.mosquitto import Mosquitto
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.wait import until
 
 from .conftest import SERVICE, Peer
@@ -115,6 +115,18 @@ async def test_faults_on_the_command_line(broker: Mosquitto, peer: Peer) -> None
         await until(lambda: "ems/valve/garden/out" in peer.state, 15)
         assert "device/light" in peer.state
         assert "ems/light/living/out" not in peer.state
+
+
+async def test_stops_without_a_broker() -> None:
+    """A bridge that never found its broker ends orderly, too."""
+    async with process("simulate", "--port", str(free_port()), "--no-discovery") as running:
+        assert running.stderr is not None
+        async with asyncio.timeout(15):
+            assert b"No connection" in await running.stderr.readline()
+        running.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await running.communicate()
+        assert running.returncode == 0
 
 
 async def test_check() -> None:

@@ -25,7 +25,7 @@ class Row:
     point: PointDescription
     read: Read | None
     write: Write | None
-    filter: Filter | None
+    filter: Filter
     delay: float  # s, until a command is carried out
 
     def value(self, home: Home) -> Value:
@@ -72,11 +72,12 @@ def row(
     max_age: float | None = None,
     deadband: float = 0.0,
     relative: float = 0.0,
-    interval: float | None = None,
+    interval: float = 1.0,
     delay: float = 0.3,
 ) -> Row:
     """Write down one point; it can be read, written or both as `read` and `write` are given."""
     access = Access.READ_WRITE if read and write else Access.WRITE if write else Access.READ
+    minimum, maximum = limits or (None, None)
     point = PointDescription(
         key=key,
         quantity=quantity,
@@ -88,23 +89,16 @@ def row(
         category=category,
         enabled=enabled,
         options=tuple(map(str, options)),
-        minimum=limits[0] if limits else None,
-        maximum=limits[1] if limits else None,
+        minimum=minimum,
+        maximum=maximum,
         step=step,
         part=part,
         group=group,
         access=access,
         max_age=max_age,
     )
-    tuned = bool(deadband or relative or interval is not None)
-    interval = 1.0 if interval is None else interval
-    return Row(
-        point=point,
-        read=read,
-        write=write,
-        filter=Filter(deadband=deadband, relative=relative, interval=interval) if tuned else None,
-        delay=delay,
-    )
+    filter_ = Filter(deadband=deadband, relative=relative, interval=interval)
+    return Row(point=point, read=read, write=write, filter=filter_, delay=delay)
 
 
 def occurs(row_: Row) -> bool:

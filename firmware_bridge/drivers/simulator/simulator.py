@@ -230,7 +230,7 @@ class Simulator(Driver):
                 parts=sheet.parts,
                 points=tuple(row.point for row in sheet.rows),
             ),
-            filters={row.point.key: row.filter for row in sheet.rows if row.filter is not None},
+            filters={row.point.key: row.filter for row in sheet.rows},
         )
 
     def _via(self, sheet: Sheet) -> str | None:
