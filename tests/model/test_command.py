@@ -144,7 +144,10 @@ def test_confirmation(quantity: str, row: Any, wish: Any, value: Any, done: bool
     assert confirms(described(quantity, **{"write": SET} | row), wish, value) is done
 
 
-@given(st.floats(-100, 100), st.sampled_from([None, 0.001, 0.1, 3, 1000, -1]))
+@given(
+    st.just(0.0) | st.floats(1e-9, 100) | st.floats(-100, -1e-9),
+    st.sampled_from([None, 0.001, 0.1, 3, 1000, -1]),
+)
 def test_what_is_sent_reads_back(value: float, scale: float | None) -> None:
     row = described("power", **RANGE, **({"scale": scale} if scale else {}))
     found = prepare(row, value, now=0.0)
