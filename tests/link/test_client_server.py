@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.connection import Answer, Request
 from firmware_bridge.link.direct import Endpoint
 from firmware_bridge.link.errors import (
@@ -241,6 +241,40 @@ async def test_data(broker: Mosquitto) -> None:
             with pytest.raises(NotFoundError):
                 await one.get(HOME / "b" / "c")
             assert [message.topic async for message in one.walk(HOME)] == ["home/future"]
+
+
+async def test_reading_back(broker: Mosquitto) -> None:
+    """The server has seen what we wrote before we read it; one that cannot say so is not waited for."""
+    async with backbone(broker) as base:
+        await base.announce()
+        seen: list[Value] = []
+
+        async def sync(request: Request) -> Answer:
+            topic = "run/service/main/stamp/srv1"
+            await until(lambda: base.peer.last(topic) == request.arguments[0])
+            seen.append(request.arguments[0])
+            return None
+
+        base.server.commands["i", "sync"] = sync
+        async with link(broker) as one:
+            assert seen == []
+            for number in range(3):
+                one.publish(HOME / "a", number)
+                assert (await one.get(HOME / "a")).value == number
+            await one.get(HOME / "a")
+            assert seen == [1, 2, 3]
+
+    async def refuse(request: Request) -> Answer:
+        raise RefusedError("no")
+
+    async with backbone(broker) as base:
+        base.server.commands["i", "stamp"] = refuse
+        await base.announce()
+        async with link(broker) as one:
+            for _ in range(2):
+                await one.set(HOME / "a", 5)
+                assert [message.value async for message in one.walk(HOME)] == [5]
+            assert sum(path == ("i", "stamp") for path, _, _ in base.server.calls) == 1
 
 
 async def test_get_survives_the_server(broker: Mosquitto, peer: Peer) -> None:

@@ -18,6 +18,7 @@ REPLIES: Final = Path("run", "reply")
 MAIN: Final = Path("run", "service", "main")
 CONNECTION: Final = MAIN / "conn"
 SERVERS: Final = MAIN / "server"
+STAMPS: Final = MAIN / "stamp"
 ERRORS: Final = Path("error")
 ERROR_EVENTS: Final = Path("run", "error")
 

@@ -304,7 +304,7 @@ class Online:
         before = self.server
         if status.identity is not None:
             name = status.identity.name
-            self.server = Server(name, self._direct.connection, self._clock)
+            self.server = Server(name, self._direct.connection, self.presence, self._clock)
             self._synchronizer.renew()
             if self._loss_logged:
                 self._loss_logged = False

@@ -43,6 +43,7 @@ class Presence:
         self._host = config.host
         self._stamps = stamps
         self._record: Value = ABSENT
+        self.writes = 0
 
     @classmethod
     async def open(
@@ -100,6 +101,7 @@ class Presence:
     def send(self, packet: Publish) -> None:
         """Send without confirmation."""
         self.session.publish_nowait(packet)
+        self.writes += 1
         self._statistics.sent += 1
 
     async def confirm(
@@ -107,6 +109,7 @@ class Presence:
     ) -> bool:
         """Send and wait until the broker has it; False if nobody is subscribed there."""
         heard = await self.session.publish(packet, expiry=expiry, timeout=timeout)
+        self.writes += 1
         self._statistics.sent += 1
         return heard
 

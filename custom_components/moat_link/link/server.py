@@ -1,28 +1,58 @@
 """The server's commands, as functions: data, errors, and calls to others."""
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
 from .clock import Clock
 from .codec import ABSENT, Value
 from .connection import Connection
-from .errors import DecodeError, NotFoundError
+from .errors import DecodeError, EncodeError, NoAnswerError, NotFoundError, RefusedError
+from .identity import STAMPS
 from .message import Message
 from .meta import meta_object, meta_of
 from .path import Element, Path
+from .presence import Presence
 from .rpc import Reply
+
+_LOGGER = logging.getLogger(__name__)
+
+PATIENCE: Final = 5.0  # seconds for the server to see what it should have seen by now
 
 
 class Server:
     """A server that we are connected to: RefusedError, NoAnswerError or ConnectionLostError."""
 
-    def __init__(self, name: str, connection: Connection, clock: Clock) -> None:
-        """Take a connection that is logged in."""
+    def __init__(self, name: str, connection: Connection, presence: Presence, clock: Clock) -> None:
+        """Take a connection that is logged in, and the session through which we write."""
         self.name = name
         self._connection = connection
+        self._presence = presence
         self._clock = clock
+        self._seen = -1
+        self._tells = True
+
+    async def catch_up(self) -> None:
+        """Wait until the server has seen what we wrote, and what the broker had before that.
+
+        A server that has just started may still be reading the broker's retained messages.
+        """
+        if self._seen == self._presence.writes or not self._tells:
+            return
+        self._seen = self._presence.writes
+        try:
+            stamp = (await self._connection.request(("i", "stamp"))).value
+            packet = self._presence.event(STAMPS / self.name, stamp, self._clock.time())
+            self._presence.send(packet)
+            self._seen = self._presence.writes
+            await self._connection.request(("i", "sync"), (stamp,), timeout=PATIENCE)
+        except (RefusedError, NoAnswerError, EncodeError) as err:
+            self._tells = False
+            _LOGGER.debug("Server %s does not say how far it is: %s", self.name, err)
 
     async def get(self, path: Path) -> Message:
         """Return what the server holds for a node."""
+        await self.catch_up()
         reply = await self._connection.request(("d", "get"), (path,))
         value, *meta = reply.arguments or (reply.value,)
         if value is ABSENT:
@@ -50,6 +80,7 @@ class Server:
         self, path: Path, *, min_depth: int = 0, max_depth: int | None = None
     ) -> AsyncIterator[Message]:
         """Go through a subtree, parents first; `run` is not in it."""
+        await self.catch_up()
         arguments: list[Value] = [path]
         if min_depth or max_depth is not None:
             arguments += [None, min_depth, max_depth]
@@ -65,6 +96,7 @@ class Server:
 
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children, including those that lead to nothing."""
+        await self.catch_up()
         async with self._connection.stream(("d", "list"), path) as stream:
             return [Path.of([item.value])[0] async for item in stream]
 
