@@ -488,14 +488,14 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(VALUES)
 def test_nothing_else_is_ever_raised(value: Any) -> None:
     with contextlib.suppress(DescriptionError):
         read(value)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(ROWS, max_size=5), st.dictionaries(WORDS, VALUES, max_size=3))
 def test_points_of_any_sort_are_taken_or_named(rows: list[Any], more: dict[Any, Any]) -> None:
     device, issues = read(more | {"v": 1, "points": rows})
@@ -616,7 +616,7 @@ def devices(draw: st.DrawFn) -> DeviceDescription:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(devices())
 def test_there_and_back(device: DeviceDescription) -> None:
     again, issues = read(decode(encode(describe(device))))

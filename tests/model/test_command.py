@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from custom_components.moat_link.link.errors import CommandError, CommandFailure
 from custom_components.moat_link.link.path import Path
@@ -144,6 +144,7 @@ def test_confirmation(quantity: str, row: Any, wish: Any, value: Any, done: bool
     assert confirms(described(quantity, **{"write": SET} | row), wish, value) is done
 
 
+@settings(deadline=None)
 @given(
     st.just(0.0) | st.floats(1e-9, 100) | st.floats(-100, -1e-9),
     st.sampled_from([None, 0.001, 0.1, 3, 1000, -1]),

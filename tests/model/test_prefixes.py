@@ -1,6 +1,6 @@
 """Which subtrees to watch."""
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from custom_components.moat_link.model.prefixes import FAN, covering
 
@@ -24,6 +24,7 @@ def test_what_lies_below_another_is_covered() -> None:
     assert list(covering([])) == []
 
 
+@settings(deadline=None)
 @given(st.sets(st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=4).map("/".join)))
 def test_everything_is_covered_once(topics: set[str]) -> None:
     found = list(covering(topics))

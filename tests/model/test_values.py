@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from custom_components.moat_link.link.codec import ABSENT, Opaque, RemoteObject
 from custom_components.moat_link.link.describe import parse_device
@@ -148,6 +148,7 @@ ANY = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(ANY, st.sampled_from(ROWS))
 def test_nothing_is_ever_raised_or_shown_raw(value: Any, row: tuple[str, dict[str, Any]]) -> None:
     found = read(value, row[0], **row[1])
