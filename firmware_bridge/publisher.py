@@ -13,15 +13,17 @@ from .link.client import Link
 from .link.clock import Clock
 from .link.codec import ABSENT
 from .link.describe import DescriptionError, parse_device
-from .link.errors import EncodeError, LinkError, NotFoundError, RefusedError
+from .link.errors import EncodeError, LinkError, RefusedError
+from .link.identity import PING
 from .link.message import Message
 from .link.path import Path
 from .outlet import Outlet, find
+from .owners import Owners, owner_of
 
 _LOGGER = logging.getLogger(__name__)
 
 TICK = 0.25  # s, between two looks at what became due
-RETRY = 5.0  # s, until the next attempt to say what the broker did not take
+RETRY = 5.0  # s, until the next attempt to say what was not taken, or is somebody else's
 SNAPSHOT_TIMEOUT = 10.0  # s, for what was published before we started
 CLOCK_STEP = 2.0  # s, that a clock may go back without being noticed
 _LATER = 0.001  # s, between two events of one point
@@ -36,7 +38,6 @@ class Publisher:
         """Publish what is in the catalogue; our values are below `prefix`."""
         self.informed = asyncio.Event()
         """Set when what was published before is known, or will not be known soon."""
-        self.published = 0
         self._link = link
         self._catalogue = catalogue
         self._clock = clock
@@ -47,7 +48,9 @@ class Publisher:
         self._delete: dict[Path, None] = {}
         self._faults: dict[str, str | None] = {}
         self._unsaid_faults: dict[str, None] = {}
-        self._shunned: set[str] = set()
+        self._shunned: dict[str, Path | None] = {}
+        self._reconsidered = 0.0
+        self._owners = Owners(link, clock)
         self._events: dict[Path, float] = {}
         self._unfit: set[Path] = set()
         self._sweep_wanted = False  # since every driver has said what there is
@@ -62,6 +65,7 @@ class Publisher:
         """Publish for ever."""
         forget = self._link.on_status(self._on_status)
         devices = self._link.watch(DEVICES, self._on_description, on_mark=self._on_survey)
+        pings = self._link.watch(PING, self._owners.listen, snapshot=False)
         self._on_status()
         try:
             await self._look_back()
@@ -84,6 +88,7 @@ class Publisher:
         finally:
             forget()
             devices.close()
+            pings.close()
 
     def receive(self, batch: Batch) -> None:
         """Take what a driver read, and publish what is worth it."""
@@ -92,13 +97,15 @@ class Publisher:
         now = self._clock.monotonic()
         for reading in batch:
             entry = self._catalogue.get(reading.device)
-            if entry is None or reading.device in self._shunned:
+            if entry is None:
                 continue
+            silent = reading.device in self._shunned
             for key, value in reading.values.items():
                 if (outlet := entry.outlets.get(key)) is not None:
                     outlet.update(key, value, reading.time, now)
-                    touched[outlet] = None
-                elif key in entry.events:
+                    if not silent:
+                        touched[outlet] = None
+                elif key in entry.events and not silent:
                     self._event(entry, key, reading)
         self._flush(touched)
 
@@ -189,7 +196,6 @@ class Publisher:
         except LinkError:
             outlet.again()
             return False
-        self.published += 1
         return True
 
     def _event(self, entry: Entry, key: str, reading: Reading) -> None:
@@ -209,6 +215,7 @@ class Publisher:
             self._surveyed.clear()
         elif not self._connected.is_set() or self._link.id != self._id:
             self._id = self._link.id
+            self._owners.begin()
             self._connected.set()
             self.everything()
 
@@ -250,6 +257,10 @@ class Publisher:
         """Say and delete what has to be confirmed."""
         async with asyncio.timeout(SNAPSHOT_TIMEOUT):
             await self._surveyed.wait()
+        now = self._clock.monotonic()
+        if self._shunned and now - self._reconsidered > RETRY:
+            self._reconsidered = now
+            self._describe.update(dict.fromkeys(self._shunned))
         if self._sweep_due:
             self._sweep_due = False
             self._sweep_out(described.values())
@@ -260,7 +271,7 @@ class Publisher:
         while self._describe:
             device = next(iter(self._describe))
             entry = self._catalogue.get(device)
-            if entry is not None and not await self._owned_by_other(entry, described):
+            if entry is not None and await self._is_ours(entry, described):
                 await self._confirm(self._link.set(entry.path, entry.value))
             self._describe.pop(device, None)
         while self._unsaid_faults:
@@ -300,49 +311,38 @@ class Publisher:
         return frozenset(path for path in paths if path.starts_with(self._prefix))
 
     def _remove(self, device: str, state_paths: Iterable[Path]) -> None:
+        """Delete a description of ours and its values, soon."""
+        if device in self._shunned:
+            del self._shunned[device]
+            return
         self._delete[DEVICES / device] = None
         used = {path for entry in self._catalogue.entries for path in entry.state_paths}
         mine = self._catalogue.get(device)
         used -= mine.state_paths if mine is not None else frozenset()
         self._delete.update(dict.fromkeys(path for path in state_paths if path not in used))
 
-    async def _owned_by_other(self, entry: Entry, described: Mapping[str, Message]) -> bool:
-        """Return whether somebody who is alive describes a device of this id, too."""
+    async def _is_ours(self, entry: Entry, described: Mapping[str, Message]) -> bool:
+        """Return whether nobody else who is alive describes a device of this id."""
         device = entry.description.id
-        owner = _alive_path(device, described.get(entry.path.topic))
-        if owner is None or owner == self._service or not await self._exists(owner):
-            self._shunned.discard(device)
-            return False
-        if device not in self._shunned:
+        message = described.get(entry.path.topic)
+        owner = owner_of(device, message.value) if message is not None else None
+        alive = owner not in (None, self._service) and await self._owners.alive(owner)
+        if alive is False:
+            self._shunned.pop(device, None)
+            return True
+        if alive and self._shunned.get(device) != owner:
             _LOGGER.error("%s belongs to %s; it is not published", entry.path, owner)
-            self._shunned.add(device)
-        return True
-
-    async def _exists(self, path: Path) -> bool:
-        try:
-            await self._link.get(path)
-        except NotFoundError:
-            return False
-        return True
+        self._shunned[device] = owner if alive else None
+        return False
 
     def _on_description(self, message: Message) -> None:
         """Notice when somebody else describes a device of ours."""
         device = message.path[-1]
         if not isinstance(device, str) or self._catalogue.get(device) is None:
             return
-        owner = _alive_path(device, message)
+        owner = owner_of(device, message.value)
         if owner not in (None, self._service) and device not in self._shunned:
             _LOGGER.warning("%s is described by %s, too", message.path, owner)
 
     def _fault_path(self, driver: str) -> Path:
         return self._service[2:] / "driver" / driver
-
-
-def _alive_path(device: str, message: Message | None) -> Path | None:
-    """Return where the owner of a description announces itself."""
-    if message is None or message.value is ABSENT:
-        return None
-    try:
-        return parse_device(device, message.value)[0].alive
-    except DescriptionError:
-        return None

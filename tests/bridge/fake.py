@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self, override
 
-from firmware_bridge.driver import Batch, Driver, DriverError, Offer, Reading
-from firmware_bridge.link.clock import Clock
+from firmware_bridge.driver import Batch, Driver, Offer, Reading
+from firmware_bridge.link.clock import Clock, SystemClock
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.describe import Access, DeviceDescription, PointDescription
-from firmware_bridge.link.errors import RefusedError
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.quantity import Quantity
 
@@ -44,6 +43,23 @@ def named(device: str, name: str = "") -> DeviceDescription:
         key="voltage", quantity=Quantity.VOLTAGE, unit="V", path=Path(device, "out")
     )
     return DeviceDescription(id=device, name=name or device.title(), points=(point,))
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, wrong by `offset` seconds; `ahead` seconds have passed besides."""
+
+    offset = 0.0
+    ahead = 0.0
+
+    @override
+    def time(self) -> float:
+        """Return the wrong time."""
+        return super().time() + self.offset + self.ahead
+
+    @override
+    def monotonic(self) -> float:
+        """Return seconds that have passed."""
+        return super().monotonic() + self.ahead
 
 
 @dataclass(eq=False)
@@ -124,6 +140,3 @@ class FakeDriver(Driver):
         if self._bus.refusal is not None:
             raise self._bus.refusal
         self._bus.written.append((device, key, value))
-
-
-__all__ = ["BOX", "OUT", "PRESS", "Bus", "DriverError", "FakeDriver", "RefusedError", "named"]

@@ -7,17 +7,18 @@ import pytest
 
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import Config
+from firmware_bridge.driver import DriverError
 from firmware_bridge.link.clock import Clock
 from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.describe import parse_device
 from firmware_bridge.link.errors import NotFoundError, RefusedError
 from firmware_bridge.link.path import Path
-from tests.support.installation import ShiftedClock
+from firmware_bridge.owners import owner_of
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
 from .conftest import ROOT, SERVICE, Peer, bridge_for, running
-from .fake import Bus, DriverError, named
+from .fake import Bus, ShiftedClock, named
 
 
 def bridge(broker: Mosquitto, clock: Clock | None = None, **buses: Bus) -> Bridge:
@@ -337,6 +338,45 @@ async def test_two_bridges_do_not_fight_for_a_device(broker: Mosquitto, peer: Pe
             assert box.alive == SERVICE
             with pytest.raises(NotFoundError):
                 await peer.link.get(Path("other", "box", "out"))
+
+
+async def test_takes_over_from_a_dead_owner(broker: Mosquitto, peer: Peer) -> None:
+    """Who was killed leaves announcement and description behind, but gives no sign of life."""
+    dead = Path("run", "host", "grave", "bridge")
+    await peer.link.set(dead, {"id": "_dead", "up": True})
+    await peer.link.set(Path("device", "box"), {"v": 1, "name": "Old", "alive": dead})
+    bus, clock = Bus(), ShiftedClock()
+    async with running(bridge(broker, clock, bus=bus)):
+        await until(lambda: SERVICE.topic in peer.state)
+        bus.read("box", 100.0, voltage=1.0)
+        await until(bus.queue.empty)
+        assert "ems/box/out" not in peer.state
+        clock.ahead = 30.0
+        bus.read("box", 101.0, voltage=2.0)
+        await until(lambda: peer.state.get("ems/box/out") == {"u": 2.0})
+        assert owner_of("box", peer.state["device/box"]) == SERVICE
+
+
+@pytest.mark.parametrize("forget", [False, True])
+async def test_leaves_alone_what_belongs_to_a_living_owner(
+    broker: Mosquitto, peer: Peer, forget: bool
+) -> None:
+    """Another owner's description is neither replaced nor removed."""
+    other = Path("run", "host", "there", "other")
+    service = peer.link.serve(Path("other"), {})
+    await until(lambda: other.topic in peer.state)
+    said: Value = {"v": 1, "name": "Theirs", "alive": other, "points": []}
+    await peer.link.set(Path("device", "box"), said)
+    bus, clock = Bus(), ShiftedClock()
+    async with running(bridge(broker, clock, bus=bus), forget=forget):
+        await until(lambda: bus.opened == 1)
+        await until(lambda: SERVICE.topic in peer.state)
+        bus.read("box", 100.0, voltage=1.0, press="short")
+        await until(bus.queue.empty)
+    await until(lambda: SERVICE.topic not in peer.state)
+    assert owner_of("box", peer.state["device/box"]) == other
+    assert {each.topic for each in peer.heard if each.topic.startswith("ems")} == set()
+    service.close()
 
 
 async def test_stops_when_asked_on_the_link(broker: Mosquitto, peer: Peer) -> None:

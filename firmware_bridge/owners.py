@@ -1,0 +1,69 @@
+"""Who else describes a device of ours, and whether that somebody is alive.
+
+An announcement alone proves nothing: whoever was killed leaves it behind. Signs of life do; everybody
+sends one every ten seconds.
+"""
+
+from .link.client import Link
+from .link.clock import Clock
+from .link.codec import ABSENT, Value
+from .link.describe import DescriptionError, parse_device
+from .link.errors import NotFoundError
+from .link.identity import PING, PING_INTERVAL
+from .link.message import Message
+from .link.path import Path
+
+PATIENCE = 2.5 * PING_INTERVAL
+"""Seconds of silence after which somebody counts as dead."""
+
+
+class Owners:
+    """Listens to the signs of life of everybody on the link."""
+
+    def __init__(self, link: Link, clock: Clock) -> None:
+        """Prepare; `begin` starts listening."""
+        self._link = link
+        self._clock = clock
+        self._heard: dict[str, float] = {}
+        self._since = float("inf")
+
+    def begin(self) -> None:
+        """Start anew: there is a connection now."""
+        self._heard.clear()
+        self._since = self._clock.monotonic()
+
+    def listen(self, message: Message) -> None:
+        """Take a sign of life, or of death."""
+        if len(message.path) != len(PING) + 1:
+            return
+        match message.value:
+            case {"up": True}:
+                self._heard[message.topic] = self._clock.monotonic()
+            case _:
+                self._heard.pop(message.topic, None)
+
+    async def alive(self, owner: Path) -> bool | None:
+        """Return whether the owner that announces itself there lives; None: not known yet."""
+        try:
+            announced = (await self._link.get(owner)).value
+        except NotFoundError:
+            return False
+        match announced:
+            case {"id": str(client)}:
+                heard = self._heard.get((PING / client).topic)
+            case _:
+                return False
+        now = self._clock.monotonic()
+        if heard is not None and now - heard < PATIENCE:
+            return True
+        return False if now - self._since > PATIENCE else None
+
+
+def owner_of(device: str, value: Value) -> Path | None:
+    """Return where the owner of a description announces itself."""
+    if value is ABSENT:
+        return None
+    try:
+        return parse_device(device, value)[0].alive
+    except DescriptionError:
+        return None
