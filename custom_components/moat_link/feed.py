@@ -70,11 +70,11 @@ class Feed:
 
     def doubts(self, device_id: str) -> bool:
         """Tell whether a device is shown only because it may come back."""
-        return f"{DEVICES.topic}/{device_id}" in self._doubts
+        return device_id in self._doubts
 
     def forget(self, device_id: str) -> None:
         """Let go of a device that is in doubt."""
-        message, _ = self._doubts.pop(f"{DEVICES.topic}/{device_id}")
+        message, _ = self._doubts.pop(device_id)
         self.site.apply(message)
 
     def _follow(self) -> None:
@@ -102,10 +102,11 @@ class Feed:
 
     def _is_doubtful(self, message: Message) -> bool:
         """Note a description that has only been missed, and one that is back."""
-        self._doubts.pop(message.topic, None)
+        device_id = message.topic.removeprefix(f"{DEVICES.topic}/")
+        self._doubts.pop(device_id, None)
         if message.value is not ABSENT or message.meta.origin != self._link.id:
             return False
-        self._doubts[message.topic] = message, self._clock.monotonic()
+        self._doubts[device_id] = message, self._clock.monotonic()
         return True
 
     def _wants_changed(self, _what: Point | Device) -> None:
