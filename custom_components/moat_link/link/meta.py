@@ -19,7 +19,10 @@ class Meta:
     origin: str
     time: float
     extra: tuple[Value, ...] = ()
-    keywords: Mapping[str, Value] = field(default_factory=dict)
+    keywords: Mapping[str, Value] = field(default_factory=lambda: _NO_KEYWORDS)
+
+
+_NO_KEYWORDS: Final[Mapping[str, Value]] = {}  # one for all: a garbage collection visits each dict
 
 
 def decode_meta(text: str, now: float | None = None) -> Meta:
@@ -61,7 +64,7 @@ def meta_of(items: Sequence[Value], now: float | None = None) -> Meta:
         time = now
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         raise DecodeError(f"metadata of {origin[:80]!r} without a time")
-    return Meta(origin, float(time), tuple(extra), keywords or {})
+    return Meta(origin, float(time), tuple(extra), keywords or _NO_KEYWORDS)
 
 
 def meta_items(meta: Meta) -> list[Value]:
