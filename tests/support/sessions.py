@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +12,8 @@ from firmware_bridge.link.errors import LinkError
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.session import Session
 from firmware_bridge.link.transport import BrokerConfig
+from tests.support.fake_broker import FakeBroker, Peer
+from tests.support.wait import until
 
 _NAMES = itertools.count(1)
 
@@ -100,6 +102,32 @@ async def opened(
         yield record
     finally:
         await record.session.close()
+
+
+@asynccontextmanager
+async def playing(
+    script: Callable[[Peer], Awaitable[None]],
+    *,
+    keep_alive: int = 15,
+    on_publish: Callable[[Publish], None] | None = None,
+) -> AsyncIterator[Record]:
+    """Open a session with a broker that accepts it and then plays the script."""
+
+    async def play(peer: Peer) -> None:
+        await peer.accept()
+        assert await peer.packet() == (0x30, b"\x00\x02go\x00")
+        await script(peer)
+
+    async with FakeBroker(play) as broker:
+        async with opened(broker, keep_alive=keep_alive, on_publish=on_publish) as it:
+            it.session.publish_nowait(Publish("go", b""))
+            yield it
+
+
+async def ended(record: Record) -> LinkError | None:
+    """Wait for the end of a session and return its reason."""
+    await until(lambda: record.ends, what="the end of the session")
+    return record.end
 
 
 def started[T](coroutine: asyncio._CoroutineLike[T]) -> asyncio.Task[T]:

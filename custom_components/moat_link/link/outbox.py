@@ -32,6 +32,7 @@ class _Publication:
     message: Publish
     expiry: int | None
     ping: int
+    latest: float
     answer: asyncio.Future[Acknowledged]
     packet_id: int = 0
     packet: bytes = field(default=b"", repr=False)
@@ -64,11 +65,16 @@ class Outbox:
         self._wire.send(packet)
 
     async def publish(self, message: Publish, expiry: int | None, timeout: float) -> bool:
-        """Send at QoS 1 once a ping is answered; whether somebody is subscribed."""
+        """Send at QoS 1 once a ping is answered; whether somebody is subscribed.
+
+        It leaves in the first half of its time or not at all: what could arrive only after its
+        sender has given up is not sent.
+        """
         if not self._pings:
             self.ping()
         answer: asyncio.Future[Acknowledged] = self._loop.create_future()
-        publication = _Publication(message, expiry, self._pinged, answer)
+        latest = monotonic() + timeout / 2
+        publication = _Publication(message, expiry, self._pinged, latest, answer)
         self._line.append(publication)
         try:
             async with asyncio.timeout(timeout):
@@ -139,6 +145,12 @@ class Outbox:
         while line and line[0].ping <= self._ponged and protocol.can_publish:
             publication = line.popleft()
             if publication.answer.done():
+                continue
+            if monotonic() > publication.latest:
+                late = NoAnswerError(
+                    f"{publication.message.topic}: the broker is too slow; not sent"
+                )
+                publication.answer.set_exception(late)
                 continue
             try:
                 publication.packet_id, publication.packet = protocol.publish(

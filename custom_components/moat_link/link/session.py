@@ -140,9 +140,9 @@ class Session:
     ) -> bool:
         """Send at QoS 1 and wait until the broker has it; False if nobody is subscribed there.
 
-        The message leaves only after the broker has answered a ping, so a broker that is not
-        there does not get it later either. NoAnswerError after `timeout`; NotAuthorizedError or
-        RefusedError if the broker refuses it.
+        The message leaves only after the broker has answered a ping, and only in the first half
+        of its time, so a broker that is not there does not get it later either. NoAnswerError
+        after `timeout` at most; NotAuthorizedError or RefusedError if the broker refuses it.
         """
         self._check_open()
         return await self._outbox.publish(message, expiry, timeout)
