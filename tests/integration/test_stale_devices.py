@@ -13,6 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 from custom_components.moat_link import async_remove_config_entry_device
 from custom_components.moat_link.const import DOMAIN
 from tests.support.mosquitto import Mosquitto
+from tests.support.server import FakeServer
 from tests.support.wait import until
 
 from .conftest import ENTRY_ID, set_up, state_of
@@ -198,6 +199,22 @@ async def test_empty_broker_removes_nothing(
         await again.describe("battery", VOLTAGE)
         await until(lambda: state_of(hass, "sensor.battery_voltage") == "52.5")
     assert device(hass, "battery") == found
+
+
+async def test_user_deletes_what_is_in_doubt(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
+) -> None:
+    """A device that a server does not know stays for a while; the user need not wait."""
+    await peer.put("battery.u", 51.5)
+    await peer.describe("battery", VOLTAGE)
+    await until(lambda: state_of(hass, "sensor.battery_voltage") == "51.5")
+    async with FakeServer() as server:
+        await peer.put("run.service.main.conn", server.announcement)
+        await until(lambda: state_of(hass, "sensor.battery_voltage") == "unavailable")
+        found = device(hass, "battery")
+        assert found is not None
+        assert await async_remove_config_entry_device(hass, loaded, found)
+        await until(lambda: device(hass, "battery") is None)
 
 
 async def test_restart_without_the_description(
