@@ -326,6 +326,12 @@ def test_impossible_sizes() -> None:
         encode_publish(Publish("t", b"", correlation=bytes(65536)))
 
 
+def test_expiry_beyond_all_bounds() -> None:
+    """The longest time that MQTT knows is long enough."""
+    packet = encode_publish(Publish("t", b""), expiry=1 << 40)
+    assert packet == fake_broker.publish("t", props=b"\x02\xff\xff\xff\xff")
+
+
 def test_password_stays_secret() -> None:
     """The error about a password does not contain it."""
     with pytest.raises(EncodeError) as caught:

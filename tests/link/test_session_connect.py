@@ -17,7 +17,7 @@ from firmware_bridge.link.errors import (
 from firmware_bridge.link.transport import BrokerConfig
 from tests.support.fake_broker import FakeBroker, Peer, packet, text
 from tests.support.mosquitto import Mosquitto
-from tests.support.sessions import connect, started
+from tests.support.sessions import connect, ended, opened, started
 from tests.support.wait import until
 
 
@@ -70,6 +70,16 @@ async def test_unspeakable_credentials() -> None:
     async with FakeBroker(Peer.silence) as broker:
         assert type(await refusal(broker, username="\ud800")) is EncodeError
         assert broker.connections == 0
+
+
+async def test_keep_alive_beyond_all_bounds() -> None:
+    """The longest keep alive that MQTT knows is long enough."""
+
+    async def script(peer: Peer) -> None:
+        assert (await peer.accept())[8:10] == b"\xff\xff"
+
+    async with FakeBroker(script) as broker, opened(broker, keep_alive=100_000) as it:
+        await ended(it)
 
 
 async def test_silence() -> None:

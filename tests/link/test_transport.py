@@ -9,7 +9,7 @@ from typing import Any, override
 
 import pytest
 
-from firmware_bridge.link.errors import NotMqtt5Error, TlsError
+from firmware_bridge.link.errors import CannotConnectError, NotMqtt5Error, TlsError
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.session import tls_context
 from firmware_bridge.link.transport import Wire
@@ -119,6 +119,13 @@ async def test_tls_to_something_else(authority: Authority) -> None:
     async with FakeBroker(script) as broker:
         error = await failure(broker, tls=tls_context(authority.certificate))
     assert "does not speak TLS" in str(error)
+
+
+async def test_tls_to_silence(authority: Authority) -> None:
+    """Who does not answer to TLS at all does not hold us longer than the time limit."""
+    async with FakeBroker(Peer.silence) as broker:
+        with pytest.raises(CannotConnectError, match="no answer"):
+            await connect(broker, tls=tls_context(authority.certificate), timeout=0.3)
 
 
 async def test_plain_to_a_strange_tls_port() -> None:

@@ -315,7 +315,7 @@ def _words(text: bytes | None) -> str:
 def _message_properties(message: Publish, expiry: int | None) -> bytes:
     properties = b"\x01\x01" if message.text else b""
     if expiry is not None:
-        properties += b"\x02" + expiry.to_bytes(4)
+        properties += b"\x02" + min(expiry, 0xFFFFFFFF).to_bytes(4)
     if message.response_topic is not None:
         properties += b"\x08" + _topic(message.response_topic)
     if message.correlation is not None:

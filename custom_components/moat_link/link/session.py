@@ -192,7 +192,7 @@ class Session:
         config = self._config
         packet = self._protocol.connect(
             client_id,
-            keep_alive=config.keep_alive,
+            keep_alive=min(config.keep_alive, 65535),
             will=will,
             username=config.username,
             password=config.password,
