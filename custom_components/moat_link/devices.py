@@ -1,12 +1,14 @@
 """Keeps Home Assistant's devices and entities like the site's."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -18,6 +20,8 @@ from .values import value_subentries
 if TYPE_CHECKING:
     from .entity import MoatEntity
     from .hub import Hub, MoatConfigEntry
+
+_LOGGER = logging.getLogger(__name__)
 
 type EntityFactory = Callable[[Hub, Device, Outline], MoatEntity]
 
@@ -121,10 +125,13 @@ class Devices:
         while self._due:
             device_id = next(iter(self._due))
             del self._due[device_id]
-            if (device := self._site.devices.get(device_id)) is None:
-                await self._remove(device_id)
-            else:
-                await self._update(device)
+            try:
+                if (device := self._site.devices.get(device_id)) is None:
+                    await self._remove(device_id)
+                else:
+                    await self._update(device)
+            except HomeAssistantError:
+                _LOGGER.exception("Device %s cannot be shown", device_id)
             await asyncio.sleep(0)
 
     async def run(self) -> None:
@@ -145,6 +152,7 @@ class Devices:
             if wanted.get(key) != one.outline or one.points != _points(device, one.outline):
                 del shown[key]
                 await one.entity.async_detach()
+        wanted = outlines(device.description)  # it may have changed meanwhile
         self._forget_entities(device, whole, wanted)
         new: dict[Platform, list[MoatEntity]] = {}
         for key, outline in wanted.items():

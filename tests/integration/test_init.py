@@ -130,6 +130,13 @@ async def test_asked_to_stop(hass: HomeAssistant, loaded: MockConfigEntry, peer:
     assert issues.async_get_issue(DOMAIN, f"stopped_{loaded.entry_id}") is None
 
 
+async def test_ordered_to_end(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+    """An empty ping of ours, from somebody else, is such a wish, too."""
+    await peer.raw(f"run.ping.id.{loaded.runtime_data.link.id}", b"", retain=False)
+    await until(lambda: state_of(hass, "binary_sensor.home_connection") == "off")
+    assert ir.async_get(hass).async_get_issue(DOMAIN, f"stopped_{loaded.entry_id}") is not None
+
+
 async def test_options_reload(hass: HomeAssistant, loaded: MockConfigEntry) -> None:
     """Changed options come into effect."""
     before = loaded.runtime_data

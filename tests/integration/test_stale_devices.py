@@ -37,7 +37,11 @@ def part(hass: HomeAssistant, name: str) -> dr.ChildDeviceEntry | None:
 
 
 async def test_device_info(
-    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, snapshot: SnapshotAssertion
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    peer: Peer,
+    snapshot: SnapshotAssertion,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Everything a description says is in the registry; parts are child devices."""
     await peer.put("battery.u", 51.5)
@@ -73,6 +77,7 @@ async def test_device_info(
         cell = part(hass, name)
         assert cell is not None
         assert cell.parent_device_id == found.id
+    assert "deprecated" not in caplog.text
 
 
 async def test_connected_through_another(
