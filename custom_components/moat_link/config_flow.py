@@ -7,17 +7,25 @@ from typing import Any, Final, override
 from homeassistant.config_entries import (
     SOURCE_ZEROCONF,
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryFlow,
     OptionsFlow,
 )
-from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_USERNAME
+from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_TOKEN, CONF_USERNAME
 from homeassistant.core import callback
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
-from .connection import async_broker_config
-from .const import CONF_ROOT, DEFAULT_PORT, DOMAIN
+from .connection import Tls, async_broker_config
+from .const import (
+    CONF_CLIENT_CERT,
+    CONF_CLIENT_KEY,
+    CONF_ROOT,
+    CONF_TLS,
+    DEFAULT_PORT,
+    DOMAIN,
+)
 from .core_mqtt import async_core_broker
 from .flow_forms import (
     CONF_ANYWAY,
@@ -51,6 +59,13 @@ ERRORS: Final[tuple[tuple[type[LinkError], str], ...]] = (
     (AuthenticationError, "invalid_auth"),
     (NotAuthorizedError, "not_authorized"),
 )
+
+
+SECRETS: Final[Mapping[str, str | None]] = {
+    CONF_PASSWORD: CONF_USERNAME,
+    CONF_CLIENT_KEY: CONF_CLIENT_CERT,
+    CONF_TOKEN: None,
+}
 
 
 class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -120,8 +135,6 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             )
             if not errors:
                 return await self._async_finish(data)
-        elif self._root is not None and not self._found:
-            user_input = {CONF_ROOT: self._root}
         return self.async_show_form(
             step_id="root",
             data_schema=self.add_suggested_values_to_schema(
@@ -144,11 +157,32 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             return self.async_abort(reason="invalid_discovery_info")
         host = properties.get("host") or discovery_info.host
         self._broker = {CONF_HOST: host, CONF_PORT: port}
+        if properties.get("tls") == "1":
+            self._broker[CONF_TLS] = Tls.ON.value
         self._root = str(root)
         await self.async_set_unique_id(_unique_id(self._broker | {CONF_ROOT: self._root}))
-        self._abort_if_unique_id_configured()
+        if self._async_is_known():
+            return self.async_abort(reason="already_configured")
         self.context["title_placeholders"] = {"name": f"{root} ({host})"}
         return await self.async_step_zeroconf_confirm()
+
+    @callback
+    def _async_is_known(self) -> bool:
+        """Whether an entry has this root; one that cannot be reached moves to the new address.
+
+        It stays where it is if that would show its password to whoever announced the address.
+        """
+        for entry in self._async_current_entries(include_ignore=False):
+            if entry.data[CONF_ROOT] != self._root:
+                continue
+            safe = CONF_PASSWORD not in entry.data or entry.data.get(CONF_TLS) == Tls.ON
+            if entry.state is ConfigEntryState.SETUP_RETRY and safe:
+                self.hass.config_entries.async_update_entry(
+                    entry, data={**entry.data, **self._broker}, unique_id=self.unique_id
+                )
+                self.hass.config_entries.async_schedule_reload(entry.entry_id)
+            return True
+        return False
 
     async def async_step_zeroconf_confirm(
         self, user_input: dict[str, Any] | None = None
@@ -163,7 +197,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         return self.async_show_form(
             step_id="zeroconf_confirm",
             data_schema=self.add_suggested_values_to_schema(
-                credentials_form(required=False), _without_password(user_input or {})
+                credentials_form(required=False), _without_secrets(user_input or {})
             ),
             errors=errors,
             description_placeholders={
@@ -173,7 +207,6 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             },
         )
 
-    @override
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """The broker refuses the stored credentials."""
         return await self.async_step_reauth_confirm()
@@ -205,7 +238,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
-            data = self._keep_password(entry.data, user_input)
+            data = self._keep_secrets(entry.data, user_input)
             data |= {CONF_ROOT: entry.data[CONF_ROOT]}
             errors = server_data(user_input, data) or await self._async_check_root(
                 data, anyway=user_input.get(CONF_ANYWAY, False)
@@ -238,25 +271,26 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         return store(entry, data=data, unique_id=unique_id or entry.unique_id)
 
     @staticmethod
-    def _keep_password(old: Mapping[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-        """A form never shows the password: left empty, for the same user it stays as it is."""
+    def _keep_secrets(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+        """A form never shows secrets: left empty they stay, if what they belong to does, too."""
         data = {key: value for key, value in new.items() if key not in (CONF_ANYWAY, CONF_SERVER)}
-        same_user = data.get(CONF_USERNAME) == old.get(CONF_USERNAME)
-        if same_user and CONF_PASSWORD not in data and CONF_PASSWORD in old:
-            data[CONF_PASSWORD] = old[CONF_PASSWORD]
+        for secret, owner in SECRETS.items():
+            same = owner is None or data.get(owner) == old.get(owner)
+            if same and secret not in data and secret in old:
+                data[secret] = old[secret]
         return data
 
     def _show_broker(
         self, step_id: str, values: Mapping[str, Any], errors: dict[str, str]
     ) -> ConfigFlowResult:
-        """Show the form of a broker; stored passwords stay out of it."""
+        """Show the form of a broker; stored secrets stay out of it."""
         return self.async_show_form(
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(
                 broker_form(
                     server=step_id == "reconfigure", anyway="no_moat_link" in errors.values()
                 ),
-                _without_password(values),
+                _without_secrets(values),
             ),
             errors=errors,
             description_placeholders={"error": self._detail},
@@ -311,6 +345,6 @@ def _unique_id(data: Mapping[str, Any]) -> str:
     return f"{str(data[CONF_HOST]).lower()}:{data[CONF_PORT]}/{Path.parse(data[CONF_ROOT]).topic}"
 
 
-def _without_password(data: Mapping[str, Any]) -> dict[str, Any]:
+def _without_secrets(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that may be shown again."""
-    return {key: value for key, value in data.items() if key != CONF_PASSWORD}
+    return {key: value for key, value in data.items() if key not in SECRETS}

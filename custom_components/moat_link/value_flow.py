@@ -92,9 +92,9 @@ class ValueSubentryFlow(ConfigSubentryFlow):
         return [
             SelectOptionDict(
                 value=str(child),
-                label=f"{child[-1]} = {shown(values[child.topic])}"
+                label=f"{Path(child[-1])} = {shown(values[child.topic])}"
                 if child.topic in values
-                else f"{child[-1]} …",
+                else f"{Path(child[-1])} …",
             )
             for child in sorted(children, key=lambda each: each.topic)[:CHILDREN]
         ]
@@ -186,7 +186,8 @@ class ValueSubentryFlow(ConfigSubentryFlow):
     ) -> str:
         """Describe the device as it would be; note and return what is wrong with it."""
         try:
-            Path.parse(user_input.get(CONF_WRITE_PATH, ""))
+            if CONF_WRITE_PATH in user_input:
+                Path.parse(user_input[CONF_WRITE_PATH].strip())
             _, issues = value_description(self._name, "new", row)
         except LinkError as err:
             errors["base"] = "invalid_value"

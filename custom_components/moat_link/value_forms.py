@@ -146,7 +146,7 @@ def _units() -> list[str]:
     )
 
 
-def _whole(low: int, high: int) -> probatio.All:
+def _whole(low: int, high: int) -> probatio.All[int]:
     return probatio.All(
         NumberSelector(NumberSelectorConfig(min=low, max=high, mode=NumberSelectorMode.BOX)),
         probatio.Coerce(int),

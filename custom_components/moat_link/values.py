@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 
-from .link.codec import Value
+from .link.codec import Key, Value
 from .link.describe import VERSION, DescriptionIssue, DeviceDescription, parse_device
 from .link.path import Path
 
@@ -23,9 +23,8 @@ def value_description(
 
     Raises DescriptionError when nothing of it is usable, DecodeError for a path that is none.
     """
-    return parse_device(
-        f"{ID_PREFIX}{subentry_id}", {"v": VERSION, "name": name, "points": [_row(data)]}
-    )
+    points: list[Value] = [_row(data)]
+    return parse_device(f"{ID_PREFIX}{subentry_id}", {"v": VERSION, "name": name, "points": points})
 
 
 def value_subentries(entry: ConfigEntry) -> dict[str, ConfigSubentry]:
@@ -36,12 +35,11 @@ def value_subentries(entry: ConfigEntry) -> dict[str, ConfigSubentry]:
     }
 
 
-def _row(data: Mapping[str, Any]) -> dict[str, Value]:
+def _row(data: Mapping[str, Any]) -> dict[Key, Value]:
     """Return the point as the wire has it: a subentry can only hold paths as text."""
-    row: dict[str, Value] = {"key": KEY, **data}
-    for name in _PATHS:
-        if name in row:
-            row[name] = Path.parse(data[name])
+    row: dict[Key, Value] = {"key": KEY}
+    for name, value in data.items():
+        row[name] = Path.parse(value) if name in _PATHS else value
     if write := data.get("write"):
         row["write"] = {**write, "path": Path.parse(write["path"])}
     return row
