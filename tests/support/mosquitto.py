@@ -91,6 +91,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [program, "-c", self.directory / "mosquitto.conf"],
             stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for us, who end it in order
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
