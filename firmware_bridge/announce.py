@@ -41,6 +41,9 @@ async def announced(config: Config) -> AsyncIterator[None]:
     from zeroconf import Error, IPVersion, ServiceInfo
     from zeroconf.asyncio import AsyncZeroconf
 
+    # an interface without a route is nobody's business, and not worth a traceback
+    logging.getLogger("zeroconf").setLevel(logging.ERROR)
+
     info = ServiceInfo(
         SERVICE_TYPE,
         f"{config.name}-{config.host}.{SERVICE_TYPE}",
