@@ -115,6 +115,17 @@ async def test_write_beats_what_was_seen(broker: Mosquitto, peer: Peer) -> None:
     assert [value for _, value in recorder.values] == ["theirs", "ours", "ours again"]
 
 
+async def test_root_itself(broker: Mosquitto, peer: Peer) -> None:
+    """The root is a node, too."""
+    recorder = Recorder()
+    async with link(broker) as one:
+        one.watch(Path(), recorder)
+        await one.set(Path(), {"name": "home"})
+        await until(lambda: ("", {"name": "home"}) in recorder.values)
+        assert (await one.get(Path())).value == {"name": "home"}
+        assert [message.path async for message in one.walk(Path(), max_depth=0)] == [Path()]
+
+
 async def test_publish_keeps_the_source_time(broker: Mosquitto) -> None:
     """A reading has its source's time; said again, it is the same message."""
     async with link(broker) as one:

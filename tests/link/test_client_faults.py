@@ -19,11 +19,13 @@ from firmware_bridge.link.errors import (
     LinkError,
     NoAnswerError,
     NotAuthorizedError,
+    NotFoundError,
     OutOfDateError,
     RefusedError,
 )
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
+from firmware_bridge.link.session import Session
 from firmware_bridge.link.transport import BrokerConfig
 from tests.support.installation import ROOT, Peer, backbone, config, link, other
 from tests.support.mosquitto import Mosquitto
@@ -72,7 +74,11 @@ async def test_denied_to_follow(denying: Mosquitto, caplog: pytest.LogCaptureFix
         assert error.topic == f"{ROOT.topic}/secret/#"
         await peer.say("home/a", 1, time=10)
         await until(lambda: recorder.values == [("home/a", 1)])
-    assert caplog.text.count("secret") == 1
+        assert set(one.statistics.denied) == {
+            f"{ROOT.topic}/secret/#",
+            f"{ROOT.topic}/run/request/+",
+        }
+    assert len(caplog.records) == 2
 
 
 async def test_denied_to_write(caplog: pytest.LogCaptureFixture) -> None:
@@ -356,6 +362,81 @@ async def test_owner_vanishes_during_a_call(broker: Mosquitto, peer: Peer) -> No
             await call
         await until(lambda: caller.status.ready and owner.status.ready)
         assert started == [1]
+
+
+async def test_work_at_the_last_moment(broker: Mosquitto) -> None:
+    """Services that come and go while the connection dies leave nothing behind."""
+    async with link(broker) as one:
+        broker.kill()
+        number = 0
+        while one.status.connected:
+            service = one.serve(Path("s", number), {})
+            await asyncio.sleep(0)
+            service.close()
+            number += 1
+        broker.start()
+        await until(lambda: one.status.ready, 10)
+        async with other(broker) as peer:
+            assert not peer.state("run/host")
+
+
+async def test_slow_broker(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subscription that is not answered is asked for again."""
+    monkeypatch.setattr("firmware_bridge.link.snapshot.PATIENCE", 0.05)
+    recorder = Recorder()
+    asked: list[str] = []
+    subscribe = Session.subscribe
+
+    async def fail_twice(self: Session, *filters: str, **options: Any) -> None:
+        asked.extend(filters)
+        if sum("home" in each for each in asked) < 3 and "home" in filters[0]:
+            raise NoAnswerError("no answer")
+        await subscribe(self, *filters, **options)
+
+    async with link(broker) as one:
+        monkeypatch.setattr(Session, "subscribe", fail_twice)
+        one.watch(HOME, recorder, on_mark=recorder.mark)
+        one.watch(HOME / "closed", print).close()
+        await until(lambda: recorder.marks)
+        assert sum("home" in each for each in asked) == 3
+        gone = one.watch(Path("home2"), print)
+        asked.clear()
+        await until(lambda: asked)
+        gone.close()
+        await one.set(HOME, 1)
+
+
+async def test_answer_into_the_void(broker: Mosquitto, peer: Peer) -> None:
+    """An answer that cannot be delivered any more is nobody's problem."""
+    allowed = (
+        f"topic read #\ntopic write {ROOT.topic}/run/host/#\ntopic write {ROOT.topic}/run/ping/#\n"
+    )
+    with Mosquitto(
+        acl=f"user owner\n{allowed}\nuser other\ntopic #\n", users={"owner": "x", "other": "y"}
+    ) as strict:
+        settings = BrokerConfig(host="127.0.0.1", port=strict.port, username="owner", password="x")
+        others = BrokerConfig(host="127.0.0.1", port=strict.port, username="other", password="y")
+        async with (
+            link(strict, host="there", broker=settings) as owner,
+            link(strict, broker=others) as caller,
+        ):
+            owner.serve(Path("oven"), {})
+            await until_known(caller)
+            with pytest.raises(NoAnswerError):
+                await caller.call(SERVICE, ["i", "ping"], timeout=0.5)
+            assert owner.status.connected
+
+
+async def until_known(one: Link) -> None:
+    """Wait until the service is announced."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await one.get(SERVICE)
+            except NotFoundError:
+                await asyncio.sleep(0.01)
+            else:
+                return
 
 
 async def test_log_of_an_outage_without_end(

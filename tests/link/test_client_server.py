@@ -16,6 +16,7 @@ from firmware_bridge.link.errors import (
     OutOfDateError,
     RefusedError,
 )
+from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.path import Path
 from tests.support.installation import Peer, ShiftedClock, backbone, link
 from tests.support.mosquitto import Mosquitto, free_port
@@ -214,6 +215,10 @@ async def test_everything(broker: Mosquitto, peer: Peer) -> None:
 
 async def test_data(broker: Mosquitto) -> None:
     """Get, list, walk, compare-and-set and delete through the server."""
+
+    async def nothing(request: Request) -> Answer:
+        return Reply((ABSENT, "test", 10.0))
+
     async with backbone(broker) as base:
         await base.announce()
         base.server.put(HOME / "a", {"map": 1}, time=10)
@@ -236,6 +241,12 @@ async def test_data(broker: Mosquitto) -> None:
             with pytest.raises(OutOfDateError, match="newer"):
                 await one.set(HOME / "future", 2, expected_time=True)
             await one.delete(HOME / "a", expected_time=True)
+            with pytest.raises(OutOfDateError):
+                await one.delete(HOME / "b" / "c", expected_time=5.0, recursive=True)
+            base.server.commands["d", "get"] = nothing
+            with pytest.raises(NotFoundError, match="no value"):
+                await one.get(HOME / "a")
+            del base.server.commands["d", "get"]
             await one.delete(HOME / "b", recursive=True)
             await until(lambda: set(base.peer.state("home")) == set())
             with pytest.raises(NotFoundError):

@@ -11,6 +11,7 @@ import pytest
 
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import ABSENT, RemoteObject, Value
+from firmware_bridge.link.connection import Answer, Request
 from firmware_bridge.link.errors import (
     NoAnswerError,
     NotFoundError,
@@ -213,6 +214,40 @@ async def test_stop_request(broker: Mosquitto, peer: Peer) -> None:
         assert peer.state("run/host")
 
 
+async def test_short_lived_service(broker: Mosquitto, peer: Peer) -> None:
+    """Closed before it could be announced, or while it was to be announced again."""
+    async with link(broker, host="there") as owner:
+        owner.serve(Path("short"), {}).close()
+        service = owner.serve(Path("oven"), {})
+        await until(lambda: peer.state("run/host"))
+        await peer.say("run/host/there/oven", ABSENT, time=time.time() + 1)
+        await until(lambda: not peer.state("run/host"))
+        service.close()
+        await asyncio.sleep(1.2)
+        assert not peer.state("run/host")
+        assert peer.heard("run/host/there/short") == []
+
+
+async def test_nobody_knows_who_is_alive(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In doubt, our place stays ours."""
+    monkeypatch.setattr("firmware_bridge.link.announcer.PATIENCE", 0.05)
+
+    async def refuse(request: Request) -> Answer:
+        raise RefusedError("no")
+
+    async with backbone(broker) as base:
+        base.server.commands["i", "checkid"] = refuse
+        await base.announce()
+        async with link(broker, host="there") as owner:
+            owner.serve(Path("oven"), {})
+            await until(lambda: peer.state("run/host"))
+            await peer.say("run/host/there/oven", {"id": "_x"}, time=time.time() + 1)
+            await until(lambda: peer.last("run/host/there/oven") == {"id": "_x"})
+            await until(lambda: peer.last("run/host/there/oven") != {"id": "_x"})
+
+
 @pytest.mark.parametrize("with_server", [True, False])
 async def test_superseded(broker: Mosquitto, peer: Peer, with_server: bool) -> None:
     """A living newcomer in our place wins; the announcement is left alone."""
@@ -290,8 +325,9 @@ async def test_late_request_is_refused(broker: Mosquitto, peer: Peer) -> None:
         assert done == [(5, False)]
 
 
-async def test_odd_requests(broker: Mosquitto, peer: Peer) -> None:
+async def test_odd_requests(broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Repetitions are executed once; what has no way back, or one out of the root, not at all."""
+    monkeypatch.setattr("firmware_bridge.link.requests.REMEMBERED", 3)
     async with link(broker, host="there") as owner:
         done = await offer(owner)
         await until(lambda: peer.state("run/host"))
@@ -306,17 +342,22 @@ async def test_odd_requests(broker: Mosquitto, peer: Peer) -> None:
                 target,
                 request,
                 time=time.time(),
-                correlation=bytes([10 + number]),
+                correlation=bytes([80 + number]),
                 response_topic=topic,
                 retain=False,
             )
+        for number in range(3):  # more than are remembered
+            await peer.say(target, "x", time=time.time(), correlation=bytes([90 + number]), **back)
+        await until(lambda: len(peer.heard("run/reply/_me")) == 4)
+        peer.packets.clear()
+        await peer.say(target, request, time=time.time(), correlation=b"1", **back)
         await peer.say(target, "nonsense", time=time.time(), correlation=b"3", **back)
         await peer.say(target, [["x"], 1, {2: 3}], time=time.time(), correlation=b"4", **back)
         await peer.say(target, request, correlation=b"5", **back)
         await until(lambda: len(peer.heard("run/reply/_me")) == 4)
         answers: list[Any] = peer.heard("run/reply/_me")
         assert sorted(answer[0] for answer in answers) == [False, False, False, True]
-        assert len(done) <= 2
+        assert len(done) == 3
 
 
 async def test_odd_answers(broker: Mosquitto, peer: Peer, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,6 +27,7 @@ __all__ = ["Link", "LinkConfig", "LinkStatus", "Reply", "Service", "Statistics",
 _LOGGER = logging.getLogger(__name__)
 
 REFUSED_PATIENCE: Final = 60.0  # seconds between attempts with credentials that were refused
+SETTLED: Final = 1.0  # seconds after which a session counts as a success
 
 type Unsubscribe = Callable[[], None]
 
@@ -46,6 +47,7 @@ class Link:
         self._online: Online | None = None
         self._running = False
         self._connected_before = False
+        self._arrival = 0.0
         self._log_return = False
         self._former: set[str] = set()
         self._status_callbacks: list[Callable[[], None]] = []
@@ -256,17 +258,19 @@ class Link:
 
     async def _connect(self, backoff: Backoff) -> None:
         """Take part for one session; raise why it ended."""
-        online = Online(self._shared, lambda: self._arrived(online, backoff))
+        online = Online(self._shared, lambda: self._arrived(online))
         try:
             await online.live(self._former)
         finally:
+            if self._online is not None and self._clock.monotonic() - self._arrival > SETTLED:
+                backoff.reset()
             self._online = None
             for watch in self._watches:
                 watch.complete = False
 
-    def _arrived(self, online: Online, backoff: Backoff) -> None:
-        backoff.reset()
+    def _arrived(self, online: Online) -> None:
         self._online = online
+        self._arrival = self._clock.monotonic()
         if self._connected_before:
             self.statistics.reconnects += 1
         self._connected_before = True

@@ -51,7 +51,11 @@ class LinkStatus:
 
 @dataclass(slots=True, eq=False)
 class Statistics:
-    """What has happened since the link was made; `broken` names some undecodable topics."""
+    """What has happened since the link was made.
+
+    `broken` tells of some undecodable topics what was wrong, `denied` what the broker did not let us
+    do, by topic or filter (`+` in place of our id).
+    """
 
     received: int = 0
     undecodable: int = 0
@@ -59,6 +63,7 @@ class Statistics:
     sent: int = 0
     reconnects: int = 0
     broken: dict[str, str] = field(default_factory=dict)
+    denied: dict[str, str] = field(default_factory=dict)
 
 
 class Changes(TypedDict, total=False):

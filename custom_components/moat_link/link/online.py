@@ -20,6 +20,7 @@ from .errors import (
     DecodeError,
     LinkError,
     NotAuthorizedError,
+    RefusedError,
 )
 from .faults import Faults
 from .identity import CONNECTION, MAIN, PING, SERVERS
@@ -82,7 +83,6 @@ class Online:
         self._announcements: dict[str, list[Endpoint]] = {}
         self._skew = Skew()
         self._offset = 0.0
-        self._denied: LinkError | None = None
         self._loss_logged = False
         self._ending = False
         self.server: Server | None = None
@@ -166,6 +166,7 @@ class Online:
             shared.clock,
             grace=shared.config.grace,
             on_ready=self._on_ready,
+            on_refused=self._on_refused,
         )
         self._direct = DirectLink(
             self._endpoints,
@@ -186,7 +187,7 @@ class Online:
             self.spawn(self._quietly(self.presence.stay()))
             await self.announcer.begin()
             if self._shared.config.use_server:
-                await self._allowed(self._discover())
+                await self._discover()
             self.spawn(self._synchronizer.run())
         except LinkError as err:
             return self._lost.result() if self._lost.done() else err
@@ -195,7 +196,7 @@ class Online:
     async def _discover(self) -> None:
         """Look for a server, and give it a moment to become the source of the snapshot."""
         self._watches.add(self._discovery)
-        await self._synchronizer.complete(self._discovery)
+        await self._allowed(self._synchronizer.complete(self._discovery))
         self.spawn(self._direct.run())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SERVER_PATIENCE):
@@ -205,10 +206,8 @@ class Online:
         """Do something; go on, and say so in the status, if the broker denies it."""
         try:
             await work
-        except NotAuthorizedError as err:
-            _LOGGER.warning("The broker denies us %s", err)
-            self._denied = err
-            self._shared.tell(error=self._denied)
+        except RefusedError as err:
+            self._on_refused(err)
 
     async def _quietly(self, work: Awaitable[None]) -> None:
         """Do something that may fail, as it does when the session ends."""
@@ -263,9 +262,17 @@ class Online:
         if not self._lost.done():
             self._lost.set_result(error or ConnectionLostError("the session was closed"))
 
-    def _on_ready(self, denied: LinkError | None) -> None:
-        self._denied = denied or self._denied
-        self._shared.tell(ready=True, error=self._denied)
+    def _on_ready(self) -> None:
+        self._shared.tell(ready=True)
+
+    def _on_refused(self, error: RefusedError) -> None:
+        """Show what the broker denies us, and log it once."""
+        self._shared.tell(error=error)
+        topic = error.topic if isinstance(error, NotAuthorizedError) else ""
+        topic = topic.replace(self.presence.id, "+")
+        if topic not in self._statistics.denied and len(self._statistics.denied) < BROKEN:
+            self._statistics.denied[topic] = str(error)
+            _LOGGER.warning("The broker denies us %s (logged once)", error)
 
     def _on_ping(self, packet: Publish) -> None:
         """Our own signs of life come by; an empty one is an order to terminate."""
@@ -283,9 +290,8 @@ class Online:
             self._direct.announced()
         if self._discovery.complete and self.server is not None and origin == self.server.name:
             # It has just been said: what differs is the clocks, and how long it took.
-            skew = self._skew.add(message.time - self._clock.time())
-            self._offset = skew
-            self._shared.tell(skew=skew)
+            self._offset = self._skew.add(message.time - self._clock.time())
+            self._shared.tell(skew=round(self._offset, 2))
 
     def _endpoints(self) -> list[Endpoint]:
         """Where servers may be: the configured one, the elected one, any other."""

@@ -123,9 +123,14 @@ class Presence:
     async def identify(self, server: str | None) -> None:
         """Publish the identity record; `server` routes calls to us."""
         said = record(self._host, server)
-        if said != self._record:
+        if said == self._record:
+            return
+        self._record = said
+        try:
             await self.confirm(self.compose(IDS / self.id, said)[1])
-            self._record = said
+        except LinkError:
+            self._record = ABSENT
+            raise
 
     async def stay(self) -> None:
         """Give signs of life until the session ends; ConnectionLostError says that it has."""

@@ -6,11 +6,11 @@ so that comes from the broker's retained messages, as does everything while ther
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from .clock import Clock
-from .errors import ConnectionLostError, LinkError, NotAuthorizedError
+from .errors import ConnectionLostError, LinkError, NoAnswerError, RefusedError
 from .path import Path
 from .presence import Presence
 from .server import Server
@@ -20,6 +20,7 @@ from .watch import Watch, Watches
 _LOGGER = logging.getLogger(__name__)
 
 RUN: Final = Path("run")
+PATIENCE: Final = 1.0  # seconds before the broker is asked again
 
 
 class Synchronizer:
@@ -33,7 +34,8 @@ class Synchronizer:
         clock: Clock,
         *,
         grace: float,
-        on_ready: Callable[[LinkError | None], None],
+        on_ready: Callable[[], None],
+        on_refused: Callable[[RefusedError], None],
     ) -> None:
         """`grace`: seconds before something the broker no longer has counts as gone."""
         self._subscriptions = presence.subscriptions
@@ -47,7 +49,7 @@ class Synchronizer:
         self._due: dict[Watch, None] = dict.fromkeys(watches)
         self._followed: set[Watch] = set()
         self._burials: dict[Watch, float] = {}
-        self._denied: LinkError | None = None
+        self._on_refused = on_refused
 
     def add(self, watch: Watch) -> None:
         """Complete a new watch."""
@@ -86,7 +88,7 @@ class Synchronizer:
             while True:
                 self._wake.clear()
                 await self._work()
-                self._on_ready(self._denied)
+                self._on_ready()
                 await self._rest()
         except ConnectionLostError:
             _LOGGER.debug("The session ended during a snapshot")
@@ -94,21 +96,34 @@ class Synchronizer:
     async def _work(self) -> None:
         for watch in self._followed - set(self._watches):
             self._followed.discard(watch)
-            await self._subscriptions.drop(watch.interest)
+            await self._try(watch, self._subscriptions.drop(watch.interest))
         for watch in [watch for watch, due in self._burials.items() if due <= self._now()]:
             del self._burials[watch]
             if watch.doomed:
-                await self._subscriptions.read(watch.interest)
-                watch.bury(self._origin, self._clock.time())
+                await self._try(watch, self._bury(watch))
         while self._due:
             watch = next(iter(self._due))
             del self._due[watch]
-            try:
-                await self.complete(watch)
-            except NotAuthorizedError as err:
-                watch.abort()
-                self._denied = err
-                _LOGGER.warning("The broker does not let us follow %s", err.topic)
+            await self._try(watch, self.complete(watch))
+
+    async def _try(self, watch: Watch, work: Awaitable[None]) -> None:
+        """Do something about a watch; what is denied stays so, what is not answered is repeated."""
+        try:
+            await work
+        except RefusedError as err:
+            watch.abort()
+            self._on_refused(err)
+        except NoAnswerError as err:
+            watch.abort()
+            _LOGGER.debug("The broker is slow: %s", err)
+            await asyncio.sleep(PATIENCE)
+            if watch in set(self._watches):
+                self._due[watch] = None
+
+    async def _bury(self, watch: Watch) -> None:
+        """Delete what the broker still does not have."""
+        await self._subscriptions.read(watch.interest)
+        watch.bury(self._origin, self._clock.time())
 
     async def _rest(self) -> None:
         """Wait for news, or for the next grace period to end."""

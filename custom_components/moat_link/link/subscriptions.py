@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from .errors import RefusedError
 from .path import Path
 
 FROM_NOW: Final = 2  # retain handling: updates only
@@ -93,9 +94,7 @@ class Subscriptions:
         self.replaying += retained
         try:
             if new:
-                handling = WITH_RETAINED if retained else FROM_NOW
-                await self._subscribe(new, qos=qos, retain_handling=handling)
-                self._active.update(new)
+                await self._activate(new, qos, WITH_RETAINED if retained else FROM_NOW)
                 await self._narrow()
             if retained:
                 await self._replay([one for one in interests if one not in new])
@@ -105,20 +104,28 @@ class Subscriptions:
     async def _replay(self, interests: Sequence[Interest]) -> None:
         """Have retained messages sent again, and wait until all that are on the way are here."""
         if interests:
-            await self._subscribe(interests, retain_handling=WITH_RETAINED)
+            await self._activate(interests, 0, WITH_RETAINED)
         await self._session.barrier()
-        if passing := [one for one in interests if one not in self._active]:
-            await self._unsubscribe(passing)
+        await self._narrow()
+
+    async def _activate(self, interests: Sequence[Interest], qos: int, retained: int) -> None:
+        # Noted first: when this is cancelled half-way, the next change puts it right.
+        before = self._active.copy()
+        self._active.update(interests)
+        try:
+            await self._subscribe(interests, qos=qos, retain_handling=retained)
+        except RefusedError:
+            self._active = before
+            raise
 
     async def _narrow(self) -> None:
         """Go from the active filters to the fewest that are needed, without a gap."""
         needed = {one for one in self._wanted if not _covered(one, self._wanted.keys() - {one})}
         if missing := needed - self._active:
-            await self._subscribe(missing, retain_handling=FROM_NOW)
-            self._active |= missing
+            await self._activate([*missing], 0, FROM_NOW)
         if surplus := self._active - needed:
-            self._active -= surplus
             await self._unsubscribe(surplus)
+            self._active -= surplus
 
     async def _subscribe(
         self, interests: Iterable[Interest], *, qos: int = 0, retain_handling: int
