@@ -15,7 +15,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import DOMAIN
 from .model import Device, Point, Site
 from .outline import Outline, outlines
-from .values import value_subentries
+from .values import ID_PREFIX
 
 if TYPE_CHECKING:
     from .entity import MoatEntity
@@ -45,7 +45,6 @@ class Devices:
         self._registry = dr.async_get(hass)
         self._entities = er.async_get(hass)
         self._factories: dict[Platform, tuple[EntityFactory, AddConfigEntryEntitiesCallback]] = {}
-        self._subentries = value_subentries(entry)
         self._shown: dict[str, dict[str, _Shown]] = {}
         self._due: dict[str, None] = {}
         self._wake = asyncio.Event()
@@ -101,8 +100,9 @@ class Devices:
 
     def subentry_of(self, device_id: str) -> str | None:
         """Return the subentry that describes a device, if it is one."""
-        subentry = self._subentries.get(device_id)
-        return None if subentry is None else subentry.subentry_id
+        subentry_id = device_id.removeprefix(ID_PREFIX)
+        found = subentry_id != device_id and subentry_id in self._entry.subentries
+        return subentry_id if found else None
 
     @callback
     def on_outline(
