@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Final, override
 
 from .clock import Backoff
 from .connection import Connection, Handler, no_command
-from .errors import AuthenticationError, CannotConnectError, ConnectionLostError, LinkError
+from .errors import (
+    AuthenticationError,
+    CannotConnectError,
+    ConnectionLostError,
+    LinkError,
+    NoServerError,
+)
 from .handshake import ClientLogin, ServerIdentity, fresh_id
 
 if TYPE_CHECKING:
@@ -174,7 +180,7 @@ class DirectLink:
 
     async def _try_all(self) -> LinkError:
         """Use the first end point that works until it fails; return the reason why we are off."""
-        error: LinkError = CannotConnectError("no server is known")
+        error: LinkError = NoServerError("no server is known")
         for endpoint in self._tried:
             try:
                 connection, identity = await connect(

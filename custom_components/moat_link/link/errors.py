@@ -23,6 +23,10 @@ class NotMqtt5Error(CannotConnectError):
     """Whoever answers does not speak MQTT 5."""
 
 
+class NoServerError(CannotConnectError):
+    """No server has announced itself, and none is configured."""
+
+
 class ConnectionLostError(LinkError):
     """The connection is not there (any more): wait."""
 
