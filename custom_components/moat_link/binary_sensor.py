@@ -30,6 +30,9 @@ BINARY_SENSORS: Final[Mapping[Quantity, BinarySensorEntityDescription]] = {
     if info.kind is Kind.BOOLEAN
 }
 
+ATTR_COUNT: Final = "count"
+ATTR_MESSAGE: Final = "message"
+ATTR_PATH: Final = "path"
 ATTR_PROBLEMS: Final = "problems"
 SHOWN: Final = 10
 
@@ -96,6 +99,12 @@ class ProblemSensor(ProblemsEntity, BinarySensorEntity):
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """Return the worst errors, newest first."""
-        worst = sorted(self.hub.problems.open.values(), key=lambda each: (-each.level, -each.time))
-        return {ATTR_PROBLEMS: [problem.as_dict() for problem in worst[:SHOWN]]}
+        """Return how many errors hold, where and what the newest is, and some of the worst."""
+        problems = self.hub.problems
+        newest = problems.newest
+        return {
+            ATTR_COUNT: len(problems.open),
+            ATTR_PATH: None if newest is None else str(newest.path),
+            ATTR_MESSAGE: None if newest is None else newest.message,
+            ATTR_PROBLEMS: [problem.as_dict() for problem in problems.worst(SHOWN)],
+        }

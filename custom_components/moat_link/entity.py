@@ -16,7 +16,6 @@ from .link.errors import CommandError, CommandFailure
 from .link.quantity import Quantity
 from .model import Device, Point
 from .outline import Outline
-from .problem import Occurrence, Problem
 
 CATEGORIES: Final[Mapping[Category, EntityCategory]] = {
     Category.CONFIG: EntityCategory.CONFIG,
@@ -53,7 +52,7 @@ class ProblemsEntity(InstallationEntity):
     async def async_added_to_hass(self) -> None:
         """Follow the errors, too."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.hub.problems.subscribe(self._problem_changed))
+        self.async_on_remove(self.hub.problems.subscribe(self._problems_changed))
 
     @property
     @override
@@ -62,7 +61,7 @@ class ProblemsEntity(InstallationEntity):
         return self.hub.connected
 
     @callback
-    def _problem_changed(self, _problem: Problem, _occurrence: Occurrence | None) -> None:
+    def _problems_changed(self) -> None:
         self.async_write_ha_state()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, override
 
-from homeassistant.components.event import EventDeviceClass, EventEntity
+from homeassistant.components.event import DoorbellEventType, EventDeviceClass, EventEntity
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -23,6 +23,9 @@ DEVICE_CLASSES: Final[Mapping[Quantity, EventDeviceClass]] = {
     Quantity.MOTION_EVENT: EventDeviceClass.MOTION,
 }
 
+RING: Final = DoorbellEventType.RING
+"""What Home Assistant expects of a doorbell."""
+
 
 async def async_setup_entry(
     hass: HomeAssistant,
@@ -41,8 +44,10 @@ class MoatEvent(MoatEntity, EventEntity):
     def __init__(self, hub: Hub, device: Device, outline: Outline) -> None:
         """Know the words of the description; what was before us did not happen now."""
         super().__init__(hub, device, outline)
-        self._attr_device_class = DEVICE_CLASSES.get(outline.lead.quantity)
         self._attr_event_types = list(outline.lead.options)
+        self._attr_device_class = DEVICE_CLASSES.get(outline.lead.quantity)
+        if self._attr_device_class is EventDeviceClass.DOORBELL and RING not in self.event_types:
+            self._attr_device_class = None
         self._last = self.point.reading
 
     @override
@@ -68,10 +73,9 @@ class ErrorEvent(InstallationEntity, EventEntity):
     @override
     async def async_added_to_hass(self) -> None:
         """Follow the errors."""
-        self.async_on_remove(self.hub.problems.subscribe(self._problem_changed))
+        self.async_on_remove(self.hub.problems.on_occurrence(self._occurred))
 
     @callback
-    def _problem_changed(self, problem: Problem, occurrence: Occurrence | None) -> None:
-        if occurrence is not None:
-            self._trigger_event(occurrence, problem.as_dict())
-            self.async_write_ha_state()
+    def _occurred(self, problem: Problem, occurrence: Occurrence) -> None:
+        self._trigger_event(occurrence, problem.as_dict())
+        self.async_write_ha_state()

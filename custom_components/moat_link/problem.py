@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nlargest
 from typing import Final
 
 from .link.codec import ABSENT, Value
@@ -12,7 +13,9 @@ from .model import Unsubscribe
 from .model.listeners import Listeners
 
 ERRORS: Final = Path("error")
-LEVELS: Final = range(5)
+HIGHEST_LEVEL: Final = 4
+HIGHEST_COUNT: Final = 2**53
+"""More than that, and not every reader of JSON could tell."""
 DEFAULT_LEVEL: Final = 3
 LONGEST_TEXT: Final = 255
 
@@ -54,7 +57,8 @@ class Problems:
     def __init__(self) -> None:
         """Start without any; what is there before the first mark did not happen now."""
         self._open: dict[str, Problem] = {}
-        self._listeners = Listeners[[Problem, Occurrence | None]]()
+        self._change_listeners = Listeners[[]]()
+        self._occurrence_listeners = Listeners[[Problem, Occurrence]]()
         self._live = False
 
     @property
@@ -62,16 +66,32 @@ class Problems:
         """The errors that hold, by their topic."""
         return self._open
 
-    def subscribe(self, callback: Callable[[Problem, Occurrence | None], None]) -> Unsubscribe:
-        """Call back with every change; without an occurrence if it is old news."""
-        return self._listeners.add(callback)
+    @property
+    def newest(self) -> Problem | None:
+        """The error that was reported last, if any holds."""
+        return max(self._open.values(), key=lambda problem: problem.time, default=None)
+
+    def worst(self, count: int) -> list[Problem]:
+        """Return the errors of the highest levels, newest first."""
+        return nlargest(count, self._open.values(), key=lambda each: (each.level, each.time))
+
+    def subscribe(self, callback: Callable[[], None]) -> Unsubscribe:
+        """Call back when other errors hold, once for a whole snapshot."""
+        return self._change_listeners.add(callback)
+
+    def on_occurrence(self, callback: Callable[[Problem, Occurrence], None]) -> Unsubscribe:
+        """Call back with everything that happens; what was there before did not happen."""
+        return self._occurrence_listeners.add(callback)
 
     def mark(self) -> None:
         """Everything that was there has been applied: from now on things happen."""
         self._live = True
+        self._change_listeners()
 
     def apply(self, message: Message) -> None:
         """Take a message at or below `error`."""
+        if message.topic == ERRORS.topic:
+            return  # errors are below
         before = self._open.get(message.topic)
         now = _problem(message)
         if now is None:
@@ -90,7 +110,11 @@ class Problems:
             self._tell(now, None)
 
     def _tell(self, problem: Problem, occurrence: Occurrence | None) -> None:
-        self._listeners(problem, occurrence if self._live else None)
+        if not self._live:
+            return
+        self._change_listeners()
+        if occurrence is not None:
+            self._occurrence_listeners(problem, occurrence)
 
 
 def _problem(message: Message) -> Problem | None:
@@ -101,12 +125,14 @@ def _problem(message: Message) -> Problem | None:
     return Problem(
         path=message.path.relative_to(ERRORS),
         message=text[:LONGEST_TEXT] if isinstance(text, str) else "",
-        level=_whole(level, DEFAULT_LEVEL) if level in LEVELS else DEFAULT_LEVEL,
-        count=_whole(count, 1),
+        level=_whole(level, DEFAULT_LEVEL, range(HIGHEST_LEVEL + 1)),
+        count=_whole(count, 1, range(1, HIGHEST_COUNT)),
         acknowledged=message.item(("ack",)) is True,
         time=message.time,
     )
 
 
-def _whole(value: Value, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+def _whole(value: Value, default: int, within: range) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return default
+    return min(max(value, within[0]), within[-1])
