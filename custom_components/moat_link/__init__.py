@@ -6,6 +6,7 @@ from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady
 from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.typing import ConfigType
 
 from .connection import async_link_config
 from .const import DOMAIN, PLATFORMS
@@ -18,6 +19,7 @@ from .link.errors import (
     NotMqtt5Error,
     TlsError,
 )
+from .services import async_register_actions
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 
@@ -29,6 +31,12 @@ FAILURES: Final[tuple[tuple[type[LinkError], str], ...]] = (
     (CannotConnectError, "setup_cannot_connect"),
     (LinkError, "setup_not_ready"),
 )
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Offer the actions, whether an entry is loaded or not."""
+    async_register_actions(hass)
+    return True
 
 
 async def async_setup_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> bool:
@@ -50,7 +58,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> bool
         await hub.stop()
 
     entry.async_on_unload(hass.bus.async_listen_once(EVENT_HOMEASSISTANT_STOP, leave))
-    entry.async_on_unload(entry.add_update_listener(_async_reload))
+    entry.async_on_unload(entry.add_update_listener(_async_updated))
     return True
 
 
@@ -59,6 +67,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> boo
     unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
     if unloaded:
         await entry.runtime_data.stop()
+        entry.runtime_data.issues.clear()
     return unloaded
 
 
@@ -69,9 +78,12 @@ async def async_remove_config_entry_device(
     return entry.runtime_data.devices.async_delete(device_entry)
 
 
-async def _async_reload(hass: HomeAssistant, entry: MoatConfigEntry) -> None:
-    """Start over with what the user has changed."""
-    hass.config_entries.async_schedule_reload(entry.entry_id)
+async def _async_updated(hass: HomeAssistant, entry: MoatConfigEntry) -> None:
+    """Take over picked values at once; start over with whatever else the user has changed."""
+    if entry.runtime_data.has_settings_of(entry):
+        entry.runtime_data.sync_picked_values()
+    else:
+        hass.config_entries.async_schedule_reload(entry.entry_id)
 
 
 def _not_ready(

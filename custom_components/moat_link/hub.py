@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers import entity_registry as er, issue_registry as ir
+from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.event import async_track_time_interval
 
 from .connection import NAME
 from .const import CONF_ALLOW_WRITE, CONF_READ_ONLY, DOMAIN
 from .devices import Devices
 from .feed import Feed
-from .link.client import Link, LinkConfig
+from .issues import Issues
+from .link.client import Link, LinkConfig, Reply
 from .link.clock import SystemClock
 from .link.codec import Value
 from .link.describe import DescriptionError
@@ -25,10 +27,13 @@ from .link.errors import (
     CommandFailure,
     ConnectionLostError,
     DecodeError,
+    EncodeError,
     LinkError,
     NoAnswerError,
     RefusedError,
 )
+from .link.identity import ERRORS
+from .link.message import Message
 from .link.path import Path
 from .model import Call, Point, PointValue, Publication, Unsubscribe, confirms, prepare
 from .model.listeners import Listeners
@@ -40,7 +45,8 @@ _LOGGER = logging.getLogger(__name__)
 READY_WITHIN: Final = 15.0
 ANSWER_WITHIN: Final = 5.0
 TICK: Final = timedelta(seconds=1)
-STOPPED: Final = "stopped"
+RESERVED: Final = frozenset({"command", "self", "service", "timeout"})
+"""Keywords that cannot be passed on in a call."""
 
 type MoatConfigEntry = ConfigEntry[Hub]
 
@@ -58,23 +64,26 @@ class Hub:
         self.feed = Feed(self.link, self._clock, self.problems)
         self.site = self.feed.site
         self.devices = Devices(hass, entry, self)
+        self.issues = Issues(hass, entry, self)
         self.connected = False
-        self._allowed = [Path.parse(text) for text in entry.options.get(CONF_ALLOW_WRITE, ())]
+        allowed = entry.options.get(CONF_ALLOW_WRITE, ())
+        self._allowed = [Path.parse(text).resolve() for text in allowed]
         self._read_only: bool = entry.options.get(CONF_READ_ONLY, False)
         self._status_listeners = Listeners[[]]()
+        self._settings = _settings(entry)
+        self._picked: set[str] = set()
         self._reauth_asked = False
         self._stops: list[Callable[[], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Connect, and return when everything that is there is shown; LinkError if it fails."""
-        ir.async_delete_issue(self.hass, DOMAIN, self._stop_issue)
         self._stops += [
             self.site.on_device_added(self.devices.changed),
             self.site.on_device_changed(self.devices.changed),
             self.site.on_device_removed(self.devices.changed),
         ]
-        self._put_picked_values()
+        self.sync_picked_values()
         self.feed.start()
         self._start_task(self._run_link(), "link")
         await self.link.wait_ready(READY_WITHIN)
@@ -99,6 +108,7 @@ class Hub:
             self._tasks.clear()
         self.feed.stop()
         self._set_connected(False)
+        self.issues.close()
 
     def on_status(self, callback: Callable[[], None]) -> Unsubscribe:
         """Call back when the link's status has changed, after everything else knows."""
@@ -110,14 +120,99 @@ class Hub:
             raise CommandError(CommandFailure.OFFLINE)
         command = prepare(point.description, value, now=self._clock.time(), reason=reason)
         target = command.service if isinstance(command, Call) else command.path
-        if self._read_only or (self._allowed and not self._is_allowed(target)):
-            raise CommandError(CommandFailure.NOT_ALLOWED, str(target))
-        try:
+        with self._sending(target, known=True):
             if isinstance(command, Call):
                 await self._call(command)
             else:
                 async with asyncio.timeout(ANSWER_WITHIN):
                     await self._publish(point, value, command)
+
+    async def set(
+        self,
+        path: Path,
+        value: Value,
+        *,
+        retain: bool = True,
+        expected_time: float | bool | None = None,
+    ) -> Message:
+        """Write any path, and return what was written; CommandError says why not."""
+        with self._sending(path):
+            return await self.link.set(path, value, retain=retain, expected_time=expected_time)
+
+    async def delete(
+        self, path: Path, *, expected_time: float | bool | None = None, recursive: bool = False
+    ) -> None:
+        """Delete any path; CommandError says why not."""
+        with self._sending(path):
+            await self.link.delete(path, expected_time=expected_time, recursive=recursive)
+
+    async def call(
+        self,
+        service: Path,
+        command: Sequence[Value],
+        arguments: Sequence[Value] = (),
+        keywords: Mapping[str, Value] | None = None,
+        *,
+        timeout: float = ANSWER_WITHIN,
+    ) -> Reply:
+        """Call any service, and return its reply; CommandError says why there is none."""
+        keywords = keywords or {}
+        with self._sending(service):
+            if reserved := sorted(RESERVED & keywords.keys()):
+                raise EncodeError(f"the keyword {reserved[0]} cannot be passed on")
+            return await self.link.call(service, command, *arguments, timeout=timeout, **keywords)
+
+    async def acknowledge_error(self, path: Path) -> None:
+        """Note that somebody takes care of an error; CommandError says why not."""
+        with self._sending(ERRORS / path.resolve(), known=True):
+            await self.link.ack_error(path)
+
+    async def clear_error(self, path: Path) -> None:
+        """Note that an error is over; CommandError says why not."""
+        with self._sending(ERRORS / path.resolve(), known=True):
+            await self.link.clear_error(path)
+
+    def has_settings_of(self, entry: MoatConfigEntry) -> bool:
+        """Whether we run with what the entry says now, apart from the values that were picked."""
+        return self._settings == _settings(entry)
+
+    def sync_picked_values(self) -> None:
+        """Show the values that the user has picked from paths, and only those."""
+        picked = value_subentries(self.entry)
+        for device_id in self._picked - picked.keys():
+            self.site.remove(device_id)
+        self._picked = set()
+        for device_id, subentry in picked.items():
+            try:
+                about, issues = value_description(
+                    subentry.title, subentry.subentry_id, subentry.data
+                )
+            except (DescriptionError, DecodeError) as err:
+                _LOGGER.warning("%s (%s) cannot be shown: %s", subentry.title, device_id, err)
+            else:
+                self._picked.add(device_id)
+                self.site.put(about, issues)
+
+    def may_write(self, path: Path, *, known: bool = False) -> bool:
+        """Whether the options let something be written.
+
+        Paths that are known (a point's own command, an error) may be if no others are named.
+        """
+        if self._read_only:
+            return False
+        if known and not self._allowed:
+            return True
+        return any(path.resolve().starts_with(prefix) for prefix in self._allowed)
+
+    @contextmanager
+    def _sending(self, target: Path, *, known: bool = False) -> Iterator[None]:
+        """Check whether anything may be sent to this target, and say what its failure means."""
+        if not self.connected:
+            raise CommandError(CommandFailure.OFFLINE)
+        if not self.may_write(target, known=known):
+            raise CommandError(CommandFailure.NOT_ALLOWED, str(target))
+        try:
+            yield
         except TimeoutError as err:
             raise CommandError(CommandFailure.UNCONFIRMED) from err
         except NoAnswerError as err:
@@ -128,10 +223,6 @@ class Hub:
             raise CommandError(CommandFailure.REFUSED, str(err)) from err
         except LinkError as err:
             raise CommandError(CommandFailure.INVALID, str(err)) from err
-
-    def may_write(self, path: Path) -> bool:
-        """Whether the options let something be written that is no point's own command."""
-        return not self._read_only and self._is_allowed(path)
 
     async def _call(self, command: Call) -> None:
         """Have the owner do it; it answers when it is done."""
@@ -162,9 +253,6 @@ class Hub:
         if not self.connected:
             raise ConnectionLostError("lost before the state could show the change")
 
-    def _is_allowed(self, path: Path) -> bool:
-        return any(path.starts_with(prefix) for prefix in self._allowed)
-
     @callback
     def _follow_status(self) -> None:
         """Pass on whether everything is known; ask for credentials when they are refused."""
@@ -186,6 +274,7 @@ class Hub:
     @callback
     def _tick(self, _now: datetime) -> None:
         self.feed.tick()
+        self.issues.tick(self._clock.monotonic())
 
     def _start_task(self, work: Coroutine[Any, Any, None], name: str) -> None:
         self._tasks.append(
@@ -202,35 +291,11 @@ class Hub:
             _LOGGER.exception("The link of %s failed; the entry is reloaded", self.entry.title)
             self.hass.config_entries.async_schedule_reload(self.entry.entry_id)
 
-    def _put_picked_values(self) -> None:
-        """Put the values in that the user picked from paths."""
-        for device_id, subentry in value_subentries(self.entry).items():
-            try:
-                about, issues = value_description(
-                    subentry.title, subentry.subentry_id, subentry.data
-                )
-            except (DescriptionError, DecodeError) as err:
-                _LOGGER.warning("%s (%s) cannot be shown: %s", subentry.title, device_id, err)
-            else:
-                self.site.put(about, issues)
-
-    @property
-    def _stop_issue(self) -> str:
-        return f"{STOPPED}_{self.entry.entry_id}"
-
     @callback
     def _on_stop(self, reason: str) -> None:
         """Obey somebody who wants us to leave the installation, and tell the user."""
         _LOGGER.warning("%s: asked to stop (%s)", self.entry.title, reason)
-        ir.async_create_issue(
-            self.hass,
-            DOMAIN,
-            self._stop_issue,
-            is_fixable=False,
-            severity=ir.IssueSeverity.ERROR,
-            translation_key=STOPPED,
-            translation_placeholders={"name": self.entry.title, "reason": reason},
-        )
+        self.issues.stopped(reason)
         self.entry.async_create_task(self.hass, self.stop(), f"{DOMAIN} stop")
 
     async def _entities(self) -> Value:
@@ -239,3 +304,8 @@ class Hub:
         entries = er.async_entries_for_config_entry(registry, self.entry.entry_id)
         states = (self.hass.states.get(entry.entity_id) for entry in entries)
         return {state.entity_id: state.state for state in states if state is not None}
+
+
+def _settings(entry: MoatConfigEntry) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Return what a running hub depends on."""
+    return dict(entry.data), dict(entry.options), entry.title

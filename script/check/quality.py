@@ -51,7 +51,7 @@ def _heading(pattern: str) -> Callable[[Repository], bool]:
 # What must be found where a rule claims to be done; the other rules only a reader can judge.
 TRACES: dict[str, Callable[[Repository], bool]] = {
     "action-exceptions": _code(r"\bServiceValidationError\(", r"\bHomeAssistantError\("),
-    "action-setup": _code(r"async def async_setup\(", r"async_register\("),
+    "action-setup": _code(r"async def async_setup\(", r"async_register(_admin_service)?\("),
     "brands": _file("brand/icon.png"),
     "common-modules": _file("entity.py"),
     "config-entry-unloading": _code(r"async def async_unload_entry\("),
@@ -92,7 +92,7 @@ TRACES: dict[str, Callable[[Repository], bool]] = {
     "runtime-data": _code(r"\.runtime_data = ", r"type \w+ConfigEntry = ConfigEntry\["),
     "stale-devices": _code(r"async_remove_config_entry_device\("),
     "strict-typing": _file("py.typed"),
-    "test-before-setup": _code(r"\bConfigEntryNotReady\(|\bConfigEntryAuthFailed\("),
+    "test-before-setup": _code(r"\bConfigEntryNotReady\b|\bConfigEntryAuthFailed\b"),
     "unique-config-entry": _code(r"_abort_if_unique_id_configured\("),
 }
 

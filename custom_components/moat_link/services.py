@@ -1,0 +1,288 @@
+"""Actions for administrators: read and write any path, call any service, settle errors."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import probatio
+from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.util.json import JsonObjectType, JsonValueType
+
+from .const import DOMAIN
+from .entity import command_failed
+from .hub import ANSWER_WITHIN, MoatConfigEntry
+from .link.errors import (
+    CommandError,
+    CommandFailure,
+    ConnectionLostError,
+    DecodeError,
+    LinkError,
+    NotFoundError,
+    OutOfDateError,
+)
+from .link.message import Message
+from .link.path import Path
+from .plain import element_to_json, to_json
+
+ATTR_ARGUMENTS: Final = "arguments"
+ATTR_COMMAND: Final = "command"
+ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
+ATTR_EXPECTED_TIME: Final = "expected_time"
+ATTR_KEYWORDS: Final = "keywords"
+ATTR_PATH: Final = "path"
+ATTR_RECURSIVE: Final = "recursive"
+ATTR_RETAIN: Final = "retain"
+ATTR_SERVICE: Final = "service"
+ATTR_TIMEOUT: Final = "timeout"
+ATTR_VALUE: Final = "value"
+ATTR_VALUES: Final = "values"
+
+READ_WITHIN: Final = 15.0
+LONGEST_TIMEOUT: Final = 30.0
+MOST_CHILDREN: Final = 1_000
+
+type Fields = dict[probatio.Marker, Any]
+
+ENTRY: Final[Fields] = {probatio.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
+PATH: Final[Fields] = {**ENTRY, probatio.Required(ATTR_PATH): cv.string}
+COMPARED: Final[Fields] = {
+    probatio.Optional(ATTR_EXPECTED_TIME): probatio.Any(bool, probatio.Coerce(float))
+}
+TIMEOUT: Final = probatio.All(
+    probatio.Coerce(float), probatio.Range(min=0, max=LONGEST_TIMEOUT, min_included=False)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One row of the table of actions."""
+
+    handle: Callable[[ServiceCall], Coroutine[Any, Any, ServiceResponse]]
+    schema: Fields
+    response: SupportsResponse = SupportsResponse.NONE
+
+
+def async_register_actions(hass: HomeAssistant) -> None:
+    """Offer all actions."""
+    for name, action in ACTIONS.items():
+        async_register_admin_service(
+            hass, DOMAIN, name, action.handle, probatio.Schema(action.schema), action.response
+        )
+
+
+async def _get(call: ServiceCall) -> ServiceResponse:
+    path = _path(call)
+    link = _entry(call).runtime_data.link
+    async with _reading(path):
+        message = await link.get(path)
+    return {"path": str(path), **_content(message)}
+
+
+async def _list(call: ServiceCall) -> ServiceResponse:
+    path = _path(call)
+    link = _entry(call).runtime_data.link
+    found: dict[Path, Message] = {}
+    async with _reading(path):
+        names = await link.list(path)
+        if call.data[ATTR_VALUES]:
+            async for message in link.walk(path, min_depth=1, max_depth=1):
+                found[message.path] = message
+    children: list[JsonValueType] = []
+    for name in names[:MOST_CHILDREN]:
+        child: JsonObjectType = {"name": element_to_json(name), "path": str(path / name)}
+        if (known := found.get(path.resolve() / name)) is not None:
+            child |= _content(known)
+        children.append(child)
+    return {"path": str(path), "children": children, "count": len(names)}
+
+
+async def _set(call: ServiceCall) -> ServiceResponse:
+    path = _path(call, below=True)
+    entry = _entry(call)
+    with _sending(entry, path):
+        message = await entry.runtime_data.set(
+            path,
+            call.data[ATTR_VALUE],
+            retain=call.data[ATTR_RETAIN],
+            expected_time=call.data.get(ATTR_EXPECTED_TIME),
+        )
+    return {"path": str(path), "time": message.time}
+
+
+async def _delete(call: ServiceCall) -> ServiceResponse:
+    path = _path(call, below=True)
+    entry = _entry(call)
+    with _sending(entry, path):
+        await entry.runtime_data.delete(
+            path,
+            recursive=call.data[ATTR_RECURSIVE],
+            expected_time=call.data.get(ATTR_EXPECTED_TIME),
+        )
+    return {"path": str(path)}
+
+
+async def _call(call: ServiceCall) -> ServiceResponse:
+    service = _path(call, ATTR_SERVICE, below=True)
+    command = _path(call, ATTR_COMMAND)
+    entry = _entry(call)
+    with _sending(entry, service):
+        reply = await entry.runtime_data.call(
+            service,
+            [*command],
+            call.data[ATTR_ARGUMENTS],
+            call.data[ATTR_KEYWORDS],
+            timeout=call.data[ATTR_TIMEOUT],
+        )
+    return {
+        "value": to_json(reply.value),
+        "arguments": [to_json(argument) for argument in reply.arguments],
+        "keywords": {name: to_json(value) for name, value in reply.keywords.items()},
+    }
+
+
+async def _acknowledge_error(call: ServiceCall) -> ServiceResponse:
+    path = _path(call, below=True)
+    entry = _entry(call)
+    with _sending(entry, path):
+        await entry.runtime_data.acknowledge_error(path)
+    return None
+
+
+async def _clear_error(call: ServiceCall) -> ServiceResponse:
+    path = _path(call, below=True)
+    entry = _entry(call)
+    with _sending(entry, path):
+        await entry.runtime_data.clear_error(path)
+    return None
+
+
+ACTIONS: Final = {
+    "get": Action(handle=_get, schema=PATH, response=SupportsResponse.ONLY),
+    "list": Action(
+        handle=_list,
+        schema={**PATH, probatio.Optional(ATTR_VALUES, default=False): cv.boolean},
+        response=SupportsResponse.ONLY,
+    ),
+    "set": Action(
+        handle=_set,
+        schema={
+            **PATH,
+            probatio.Required(ATTR_VALUE): object,
+            probatio.Optional(ATTR_RETAIN, default=True): cv.boolean,
+            **COMPARED,
+        },
+        response=SupportsResponse.OPTIONAL,
+    ),
+    "delete": Action(
+        handle=_delete,
+        schema={
+            **PATH,
+            probatio.Optional(ATTR_RECURSIVE, default=False): cv.boolean,
+            **COMPARED,
+        },
+        response=SupportsResponse.OPTIONAL,
+    ),
+    "call": Action(
+        handle=_call,
+        schema={
+            **ENTRY,
+            probatio.Required(ATTR_SERVICE): cv.string,
+            probatio.Required(ATTR_COMMAND): cv.string,
+            probatio.Optional(ATTR_ARGUMENTS, default=list): list,
+            probatio.Optional(ATTR_KEYWORDS, default=dict): {cv.string: object},
+            probatio.Optional(ATTR_TIMEOUT, default=ANSWER_WITHIN): TIMEOUT,
+        },
+        response=SupportsResponse.ONLY,
+    ),
+    "acknowledge_error": Action(handle=_acknowledge_error, schema=PATH),
+    "clear_error": Action(handle=_clear_error, schema=PATH),
+}
+
+
+def _entry(call: ServiceCall) -> MoatConfigEntry:
+    """Return the entry that is meant, which must be loaded."""
+    entry_id = call.data.get(ATTR_CONFIG_ENTRY_ID)
+    entry: MoatConfigEntry = async_get_config_entry(call.hass, DOMAIN, entry_id)
+    return entry
+
+
+def _path(call: ServiceCall, field: str = ATTR_PATH, *, below: bool = False) -> Path:
+    """Return the path in a field; `below`: not the root itself."""
+    text = call.data[field]
+    try:
+        path = Path.parse(text)
+    except DecodeError as err:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="invalid_path",
+            translation_placeholders={"field": field, "path": text, "reason": str(err)},
+        ) from err
+    if below and not path.resolve():
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="path_is_root",
+            translation_placeholders={"field": field},
+        )
+    return path
+
+
+def _content(message: Message) -> JsonObjectType:
+    return {
+        "value": to_json(message.value),
+        "time": message.time,
+        "origin": message.meta.origin,
+    }
+
+
+@asynccontextmanager
+async def _reading(path: Path) -> AsyncIterator[None]:
+    """Say for the user why something cannot be read."""
+    about = {"path": str(path)}
+    try:
+        async with asyncio.timeout(READ_WITHIN):
+            yield
+    except NotFoundError as err:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="nothing_there",
+            translation_placeholders=about,
+        ) from err
+    except ConnectionLostError as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="read_offline",
+            translation_placeholders=about,
+        ) from err
+    except (LinkError, TimeoutError) as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="read_failed",
+            translation_placeholders={**about, "reason": str(err) or "no answer"},
+        ) from err
+
+
+@contextmanager
+def _sending(entry: MoatConfigEntry, path: Path) -> Iterator[None]:
+    """Say for the user why something was not done."""
+    try:
+        yield
+    except CommandError as err:
+        about = {"name": entry.title, "path": str(path)}
+        if err.reason is CommandFailure.NOT_ALLOWED:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="not_allowed",
+                translation_placeholders=about,
+            ) from err
+        if isinstance(err.__cause__, OutOfDateError):
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="out_of_date",
+                translation_placeholders=about,
+            ) from err
+        raise command_failed(err, str(path)) from err
