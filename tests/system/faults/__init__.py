@@ -1,0 +1,1 @@
+"""What the integration must survive, one file for each kind of fault."""
