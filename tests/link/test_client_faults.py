@@ -178,6 +178,23 @@ async def test_end_with_a_dead_broker(broker: Mosquitto) -> None:
     broker.resume()
 
 
+async def test_lost_during_an_announcement(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What could not be announced is announced by the next session; that is no news."""
+    caplog.set_level(logging.INFO)
+    async with link(broker) as one:
+        broker.pause()
+        one.serve(Path("s"), {})
+        await asyncio.sleep(0)
+        broker.kill()
+        await until(lambda: not one.status.connected)
+        broker.start()
+        async with other(broker) as peer:
+            await until(lambda: peer.state("run/host"), 10)
+    assert len(caplog.records) == 2
+
+
 async def test_lost_during_the_snapshot(broker: Mosquitto, peer: Peer) -> None:
     """The next session completes what this one could not."""
     gate = asyncio.Event()

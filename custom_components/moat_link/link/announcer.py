@@ -7,7 +7,7 @@ from typing import Final
 
 from .codec import ABSENT, Value, decode_payload
 from .data import Data
-from .errors import DecodeError, LinkError, NotFoundError
+from .errors import ConnectionLostError, DecodeError, LinkError, NotFoundError
 from .identity import IDS
 from .mqtt_packets import Publish
 from .presence import Presence
@@ -61,6 +61,8 @@ class Announcer:
         try:
             async with self._lock:
                 await (self._announce if service.stopped is None else self._withdraw)(service)
+        except ConnectionLostError:
+            _LOGGER.debug("%s waits for the next session", service.path)
         except LinkError as err:
             _LOGGER.warning("%s could not be announced: %s", service.path, err)
 
