@@ -1,6 +1,5 @@
 """Set up: which broker, which root; proven with a real session before anything is stored."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final, override
 
@@ -39,7 +38,6 @@ from .flow_forms import (
 from .link.discover import FoundRoot, find_roots, is_root
 from .link.errors import (
     AuthenticationError,
-    CannotConnectError,
     DecodeError,
     LinkError,
     NotAuthorizedError,
@@ -50,14 +48,12 @@ from .link.path import Path
 from .options_flow import MoatOptionsFlow
 from .value_flow import SUBENTRY_VALUE, ValueSubentryFlow
 
-_LOGGER = logging.getLogger(__name__)
-
 ERRORS: Final[tuple[tuple[type[LinkError], str], ...]] = (
     (TlsError, "tls"),
     (NotMqtt5Error, "not_mqtt5"),
-    (CannotConnectError, "cannot_connect"),
     (AuthenticationError, "invalid_auth"),
     (NotAuthorizedError, "not_authorized"),
+    (LinkError, "cannot_connect"),
 )
 
 
@@ -324,11 +320,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
     def _error_key(self, err: LinkError) -> str:
         """Return the translation key of an error, and keep its words for the form."""
         self._detail = str(err)
-        for kind, key in ERRORS:
-            if isinstance(err, kind):
-                return key
-        _LOGGER.warning("Unexpected answer while trying the broker: %s", err)
-        return "unknown"
+        return next(key for kind, key in ERRORS if isinstance(err, kind))
 
     async def _async_finish(self, data: dict[str, Any]) -> ConfigFlowResult:
         """Create the entry, one per root and broker."""

@@ -208,6 +208,22 @@ async def test_garbage(hass: HomeAssistant, socket_enabled: None) -> None:
     assert_form(result, "broker", base="cannot_connect")
 
 
+async def test_busy_broker(hass: HomeAssistant, socket_enabled: None) -> None:
+    """A broker's own reason for a refusal is shown."""
+
+    async def refuse(peer: fake_broker.Peer) -> None:
+        await peer.accept(b"\x20\x03\x00\x97\x00")
+
+    async with fake_broker.FakeBroker(refuse) as broker:
+        result = await answer(
+            hass, await start(hass), host="127.0.0.1", port=broker.port, tls="off"
+        )
+    assert_form(result, "broker", base="cannot_connect")
+    placeholders = result["description_placeholders"]
+    assert placeholders is not None
+    assert "quota" in placeholders["error"].lower()
+
+
 async def test_tls(hass: HomeAssistant, socket_enabled: None) -> None:
     """Unknown authorities, wrong protocols and broken certificates are told; the right ones work."""
     authority = Authority()
@@ -464,6 +480,13 @@ async def test_zeroconf_credentials(hass: HomeAssistant, locked: Mosquitto) -> N
         assert_form(result, "zeroconf_confirm", base="invalid_auth")
         result = await answer(hass, result, username="anna", password=USER["anna"])
     assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_zeroconf_tls(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
+    """A bridge tells whether its broker is encrypted; nothing is tried without, then."""
+    result = await discover(hass, announced(broker, tls="1"))
+    result = await answer(hass, result)
+    assert_form(result, "zeroconf_confirm", base="tls")
 
 
 @pytest.mark.parametrize(

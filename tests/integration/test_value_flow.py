@@ -250,6 +250,25 @@ async def test_broker_gone(
     assert at_platform["step_id"] == "platform"
 
 
+async def test_broker_dies(
+    hass: HomeAssistant, kitchen: MockConfigEntry, broker: Mosquitto
+) -> None:
+    """A connection that breaks while the user looks ends the flow, or costs the suggestions."""
+    result = await start(hass, kitchen)
+    lamp = await answer(hass, await start(hass, kitchen), child="home.kitchen.lamp")
+    unloaded = await answer(hass, await start(hass, kitchen), child="home.kitchen.lamp")
+    broker.kill()
+    lamp = await answer(hass, lamp, item="on")
+    assert lamp["description_placeholders"]["doc"] == ""
+    result = await answer(hass, result, child="home")
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "not_connected")
+    broker.start()
+    assert await hass.config_entries.async_unload(kitchen.entry_id)
+    result = await answer(hass, unloaded, item="on")
+    assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "not_connected")
+    assert await hass.config_entries.async_setup(kitchen.entry_id)
+
+
 async def test_not_loaded(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     """An entry that does not run cannot be browsed."""
     await set_up(hass, entry)
