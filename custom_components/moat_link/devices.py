@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import batched
+from typing import TYPE_CHECKING, Final
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .hub import Hub, MoatConfigEntry
 
 _LOGGER = logging.getLogger(__name__)
+
+AT_ONCE: Final = 50
+"""Entities that are added in one turn of the loop, which takes about ten milliseconds."""
 
 type EntityFactory = Callable[[Hub, Device, Outline], MoatEntity]
 
@@ -162,7 +166,9 @@ class Devices:
                 new.setdefault(outline.platform, []).append(entity)
         for platform, entities in new.items():
             add = self._factories[platform][1]
-            add(entities, config_subentry_id=self.subentry_of(device.id))
+            for some in batched(entities, AT_ONCE, strict=False):
+                add(some, config_subentry_id=self.subentry_of(device.id))
+                await asyncio.sleep(0)
 
     async def _remove(self, device_id: str) -> None:
         """Remove a device that is gone; its history stays."""
