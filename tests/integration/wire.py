@@ -43,9 +43,12 @@ def setter(dotted: str, **fields: Any) -> dict[str, Any]:
 class Peer:
     """An MQTT client that publishes, remembers what it receives, and answers requests."""
 
-    def __init__(self, broker: Mosquitto, *, origin: str = "peer", **login: Any) -> None:
+    def __init__(
+        self, broker: Mosquitto, *, origin: str = "peer", root: str = ROOT, **login: Any
+    ) -> None:
         self._broker = broker
         self._login = login
+        self._root = root.replace(".", "/")
         self.origin = origin
         self.received: list[tuple[str, Any, bool]] = []
         self.pages: dict[str, Any] = {}
@@ -110,7 +113,7 @@ class Peer:
         properties.UserProperty = ("MoaT", meta_text(origin or self.origin, when or self._time))
         if text:
             properties.PayloadFormatIndicator = 1
-        topic = f"{ROOT}/{dotted.replace('.', '/')}"
+        topic = f"{self._root}/{dotted.replace('.', '/')}"
         await self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
 
     async def describe(self, device: str, *points: dict[str, Any], **fields: Any) -> None:
@@ -120,14 +123,14 @@ class Peer:
 
     async def follow(self, dotted: str, callback: Callable[[Any], object] | None = None) -> None:
         """Remember (or hand on) what is published at a path and below it."""
-        topic = f"{ROOT}/{dotted.replace('.', '/')}"
+        topic = f"{self._root}/{dotted.replace('.', '/')}"
         if callback is not None:
             self._watchers[topic] = callback
         await self._client.subscribe(f"{topic}/#", qos=1)
 
     async def serve(self, host: str, name: str, answer: Answer) -> None:
         """Offer a service by request; `answer` gets route and arguments, and keywords."""
-        await self._client.subscribe(f"{ROOT}/run/request/{self.origin}", qos=1)
+        await self._client.subscribe(f"{self._root}/run/request/{self.origin}", qos=1)
         self._answers[name] = answer
         announced = {"id": self.origin, "path": cbor2.CBORTag(39, [name]), "request": True}
         await self.put(f"run.host.{host}.{name}", announced | {"up": True})
@@ -135,7 +138,7 @@ class Peer:
     async def ping(self, *, up: bool = True) -> None:
         """Give a sign of life, or take leave."""
         payload = cbor2.dumps({"up": up, "state": "auto" if up else "closed"})
-        await self._client.publish(f"{ROOT}/run/ping/id/{self.origin}", payload)
+        await self._client.publish(f"{self._root}/run/ping/id/{self.origin}", payload)
 
     def values(self, dotted: str) -> list[Any]:
         """Return what has been received at a path."""
@@ -144,7 +147,7 @@ class Peer:
 
     async def _read(self) -> None:
         async for message in self._client.messages:
-            topic = str(message.topic).removeprefix(f"{ROOT}/")
+            topic = str(message.topic).removeprefix(f"{self._root}/")
             assert isinstance(message.payload, bytes)
             text = getattr(message.properties, "PayloadFormatIndicator", 0)
             if topic.startswith("run/request/"):
@@ -154,7 +157,7 @@ class Peer:
             value = raw.decode() if text else cbor2.loads(raw) if raw else None
             self.received.append((topic, value, bool(message.retain)))
             self.pages[topic] = value
-            if (watcher := self._watchers.get(f"{ROOT}/{topic}")) is not None:
+            if (watcher := self._watchers.get(f"{self._root}/{topic}")) is not None:
                 result = watcher(value)
                 if asyncio.iscoroutine(result):
                     await result

@@ -1,0 +1,1 @@
+"""With the real MoaT: its server, its command line and its client."""

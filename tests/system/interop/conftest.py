@@ -1,0 +1,60 @@
+"""A broker, the real server, somebody else on the broker, and the integration in Home Assistant."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_socket
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from tests.integration.conftest import entry_for, set_up
+from tests.integration.wire import Peer
+from tests.support.moat import ROOT, MoatServer
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
+
+
+@pytest.fixture(autouse=True)
+def real_home_assistant(enable_custom_integrations: None, socket_enabled: None) -> None:
+    """Every test loads custom_components/ and may use the network."""
+
+
+@pytest.fixture(scope="session")
+def lasting() -> Iterator[tuple[Mosquitto, MoatServer]]:
+    """A broker and a server that all tests share which leave them as they are."""
+    pytest_socket.enable_socket()
+    with Mosquitto() as broker, MoatServer(broker) as server:
+        yield broker, server
+
+
+@pytest.fixture
+def broker(lasting: tuple[Mosquitto, MoatServer]) -> Mosquitto:
+    """The shared broker."""
+    return lasting[0]
+
+
+@pytest.fixture
+def server(lasting: tuple[Mosquitto, MoatServer]) -> MoatServer:
+    """The shared server."""
+    return lasting[1]
+
+
+@pytest.fixture
+async def peer(broker: Mosquitto) -> AsyncIterator[Peer]:
+    """Somebody who describes devices, since MoaT does not."""
+    async with Peer(broker, root=ROOT) as peer:
+        yield peer
+
+
+@pytest.fixture
+async def entry(
+    hass: HomeAssistant, broker: Mosquitto, server: MoatServer
+) -> AsyncIterator[MockConfigEntry]:
+    """The integration, set up with the shared broker and connected to the server."""
+    entry = entry_for(broker, root=ROOT)
+    await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.LOADED
+    await until(lambda: entry.runtime_data.link.status.server == server.name)
+    yield entry
+    assert await hass.config_entries.async_unload(entry.entry_id)
