@@ -19,9 +19,11 @@ from firmware_bridge.link.errors import (
     RefusedError,
     RemoteError,
 )
+from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.rpc import Reply
 from firmware_bridge.link.services import Command
+from firmware_bridge.link.session import Session
 from tests.support.installation import Peer, ShiftedClock, backbone, link
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -198,6 +200,43 @@ async def test_removed_by_others(
 def _last(peer: Peer) -> Value:
     payloads = [each for each in peer.packets if each.topic.endswith("run/host/there/oven")]
     return {} if payloads[-1].payload != b"\xff" else None
+
+
+async def test_removed_by_others_again_and_again(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred removals are answered once."""
+    monkeypatch.setattr("firmware_bridge.link.announcer.PATIENCE", 0.3)
+    async with link(broker, host="there") as owner:
+        owner.serve(Path("oven"), {})
+        await until(lambda: peer.state("run/host"))
+        later = time.time() + 1
+        for number in range(100):
+            await peer.say("run/host/there/oven", ABSENT, time=later + number)
+        await until(lambda: peer.state("run/host"))
+        await asyncio.sleep(0.4)
+        assert sum(isinstance(said, dict) for said in peer.heard("run/host/there/oven")) == 2
+
+
+async def test_announcement_without_confirmation(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the broker has not confirmed is announced again."""
+    monkeypatch.setattr("firmware_bridge.link.announcer.PATIENCE", 0.05)
+    publish = Session.publish
+    failed: list[str] = []
+
+    async def fail_once(self: Session, message: Publish, **options: Any) -> bool:
+        if message.topic.endswith("oven") and not failed:
+            failed.append(message.topic)
+            raise NoAnswerError("not confirmed")
+        return await publish(self, message, **options)
+
+    async with link(broker, host="there") as owner:
+        monkeypatch.setattr(Session, "publish", fail_once)
+        owner.serve(Path("oven"), {})
+        await until(lambda: peer.state("run/host"))
+        assert failed
 
 
 async def test_stop_request(broker: Mosquitto, peer: Peer) -> None:

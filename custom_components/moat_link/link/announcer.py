@@ -7,7 +7,7 @@ from typing import Final
 
 from .codec import ABSENT, Value, decode_payload
 from .data import Data
-from .errors import ConnectionLostError, DecodeError, LinkError, NotFoundError
+from .errors import ConnectionLostError, DecodeError, LinkError, NoAnswerError, NotFoundError
 from .identity import IDS
 from .mqtt_packets import Publish
 from .presence import Presence
@@ -46,6 +46,7 @@ class Announcer:
         self._handlers = handlers
         self._spawn = spawn
         self._announced: set[Service] = set()
+        self._defended: set[Service] = set()
         self._lock = asyncio.Lock()
 
     async def begin(self) -> None:
@@ -63,6 +64,9 @@ class Announcer:
                 await (self._announce if service.stopped is None else self._withdraw)(service)
         except ConnectionLostError:
             _LOGGER.debug("%s waits for the next session", service.path)
+        except NoAnswerError as err:
+            _LOGGER.debug("%s is announced again: %s", service.path, err)
+            self._spawn(self._defend(service, None))
         except LinkError as err:
             _LOGGER.warning("%s could not be announced: %s", service.path, err)
 
@@ -93,27 +97,31 @@ class Announcer:
             case {"id": str(other)} if other == self._presence.id:
                 return
             case {"id": str(other)}:
-                self._spawn(self._contest(service, other))
+                self._spawn(self._defend(service, other))
             case _:
-                self._spawn(self._repeat(service))
+                self._spawn(self._defend(service, None))
 
-    async def _repeat(self, service: Service) -> None:
-        await asyncio.sleep(PATIENCE)
-        if service.stopped is None:
+    async def _defend(self, service: Service, rival: str | None) -> None:
+        """Give a place of ours up if somebody else is alive there, else take it back; once at a time."""
+        if service in self._defended:
+            return
+        self._defended.add(service)
+        try:
+            if rival is not None and await self._is_alive(rival):
+                service.supersede(rival)
+            else:
+                await asyncio.sleep(PATIENCE)
+        finally:
+            self._defended.discard(service)
+        if service in self._announced:
             await self._guarded(service)
 
-    async def _contest(self, service: Service, client_id: str) -> None:
-        """Give the place up if the newcomer is alive, else take it back."""
+    async def _is_alive(self, client_id: str) -> bool:
         try:
-            alive = await self._alive(client_id)
+            return await self._alive(client_id)
         except LinkError as err:
             _LOGGER.debug("Nobody knows whether %s is alive: %s", client_id, err)
-            alive = False
-        if alive:
-            service.supersede(client_id)
-            await self._guarded(service)
-        else:
-            await self._repeat(service)
+            return False
 
     async def _alive(self, client_id: str) -> bool:
         if (server := self._server()) is not None:
