@@ -48,9 +48,7 @@ class Proxy:
 
     async def open(self) -> None:
         """Let clients in: on the same port as before, if there was one."""
-        self._server = await asyncio.start_server(
-            self._serve, self.host, self.port, limit=BUFFER
-        )
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, limit=BUFFER)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 from homeassistant.core import HomeAssistant
 
@@ -61,7 +61,8 @@ async def stalls() -> AsyncIterator[Stalls]:
 
 def memory() -> float:
     """Return the resident memory of this process in MB."""
-    return float(psutil.Process().memory_info().rss) / 1e6
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def footprint(hass: HomeAssistant) -> dict[str, int]:
