@@ -15,7 +15,7 @@ from .link.description import Category
 from .link.errors import CommandError, CommandFailure
 from .link.quantity import Quantity
 from .model import Device, Point
-from .outline import Outline
+from .outline import Outline, is_main
 
 CATEGORIES: Final[Mapping[Category, EntityCategory]] = {
     Category.CONFIG: EntityCategory.CONFIG,
@@ -86,7 +86,7 @@ class MoatEntity(Entity):
             self._attr_entity_category = CATEGORIES[lead.category]
         if lead.name is not None:
             self._attr_name = lead.name
-        elif hub.devices.subentry_of(device.id) is not None:
+        elif hub.devices.subentry_of(device.id) is not None or is_main(device.description, lead):
             self._attr_name = None
 
     @override

@@ -54,6 +54,17 @@ def platform_for(point: PointDescription) -> Platform:
     return (WRITE if point.writable else READ)[info.kind]
 
 
+def is_main(device: DeviceDescription, lead: PointDescription) -> bool:
+    """Tell whether a device, or a part of one, is this light, cover or valve and no other."""
+    if lead.info.family is None:
+        return False
+    return all(
+        point.group == lead.group
+        for point in device.points
+        if point.info.family is not None and point.part == lead.part
+    )
+
+
 def outlines(device: DeviceDescription) -> dict[str, Outline]:
     """Return the entities of a device by the key of their leading point."""
     groups: dict[str | None, list[PointDescription]] = {}

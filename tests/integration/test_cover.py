@@ -16,7 +16,7 @@ STATE = point("state", "cover", "blind.state", write=setter("blind.state.cmd"), 
 PLACE = point(
     "place", "cover_position", "blind.place", write=setter("blind.place.cmd"), group="blind"
 )
-BLIND = {ATTR_ENTITY_ID: "cover.blind_cover"}
+BLIND = {ATTR_ENTITY_ID: "cover.blind"}
 
 
 async def test_covers(
@@ -31,8 +31,8 @@ async def test_covers(
     await peer.describe(
         "gate", point("gate", "cover", "gate", write=setter("gate.cmd"), options=options)
     )
-    await until(lambda: state_of(hass, "cover.blind_cover") == "opening")
-    await until(lambda: state_of(hass, "cover.gate_cover") == "closed")
+    await until(lambda: state_of(hass, "cover.blind") == "opening")
+    await until(lambda: state_of(hass, "cover.gate") == "closed")
     assert_platform(hass, snapshot, loaded, "cover")
 
 
@@ -44,17 +44,17 @@ async def test_moves(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -
     await peer.follow("blind.state.cmd", lambda value: peer.put("blind.state", on_its_way[value]))
     await obey(peer, "blind.place")
     await peer.describe("blind", STATE, PLACE)
-    await until(lambda: state_of(hass, "cover.blind_cover") == "closed")
+    await until(lambda: state_of(hass, "cover.blind") == "closed")
     for action, state in (
         ("open_cover", "opening"),
         ("close_cover", "closing"),
         ("stop_cover", "closed"),
     ):
         await hass.services.async_call(COVER, action, BLIND, blocking=True)
-        assert state_of(hass, "cover.blind_cover") == state
+        assert state_of(hass, "cover.blind") == state
     call = BLIND | {ATTR_POSITION: 70}
     await hass.services.async_call(COVER, "set_cover_position", call, blocking=True)
-    found = hass.states.get("cover.blind_cover")
+    found = hass.states.get("cover.blind")
     assert found is not None
     assert (found.state, found.attributes[ATTR_CURRENT_POSITION]) == ("open", 70)
 
@@ -64,11 +64,11 @@ async def test_position_alone(hass: HomeAssistant, loaded: MockConfigEntry, peer
     await obey(peer, "blind.place")
     await peer.put("blind.place", 0)
     await peer.describe("blind", PLACE)
-    await until(lambda: state_of(hass, "cover.blind_cover") == "closed")
+    await until(lambda: state_of(hass, "cover.blind") == "closed")
     await hass.services.async_call(COVER, "open_cover", BLIND, blocking=True)
-    assert state_of(hass, "cover.blind_cover") == "open"
+    assert state_of(hass, "cover.blind") == "open"
     await hass.services.async_call(COVER, "close_cover", BLIND, blocking=True)
-    assert state_of(hass, "cover.blind_cover") == "closed"
+    assert state_of(hass, "cover.blind") == "closed"
     assert peer.values("blind.place.cmd") == [100, 0]
 
 
@@ -76,4 +76,4 @@ async def test_stopped_somewhere(hass: HomeAssistant, loaded: MockConfigEntry, p
     """Where it stopped is unknown without a position."""
     await peer.put("blind.state", "stopped")
     await peer.describe("blind", STATE)
-    await until(lambda: state_of(hass, "cover.blind_cover") == STATE_UNKNOWN)
+    await until(lambda: state_of(hass, "cover.blind") == STATE_UNKNOWN)

@@ -46,9 +46,9 @@ async def test_lights(
     )
     await peer.put("shed", False)
     await peer.describe("shed", point("on", "light", "shed", write=setter("shed.cmd")))
-    await until(lambda: state_of(hass, "light.shed_light") == STATE_OFF)
-    await until(lambda: state_of(hass, "light.desk_light") == STATE_ON)
-    await until(lambda: state_of(hass, "light.hall_light") == STATE_ON)
+    await until(lambda: state_of(hass, "light.shed") == STATE_OFF)
+    await until(lambda: state_of(hass, "light.desk") == STATE_ON)
+    await until(lambda: state_of(hass, "light.hall") == STATE_ON)
     assert_platform(hass, snapshot, loaded, "light")
 
 
@@ -58,19 +58,19 @@ async def test_dimmable(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
     await peer.put("hall.level", 50)
     await obey(peer, "hall.on", "hall.level")
     await peer.describe("hall", *lamp("hall"))
-    await until(lambda: state_of(hass, "light.hall_light") == STATE_OFF)
-    target = {ATTR_ENTITY_ID: "light.hall_light"}
+    await until(lambda: state_of(hass, "light.hall") == STATE_OFF)
+    target = {ATTR_ENTITY_ID: "light.hall"}
     await hass.services.async_call(LIGHT, "turn_on", target, blocking=True)
     assert peer.values("hall.on.cmd") == [True]
     assert peer.values("hall.level.cmd") == []
     call = target | {ATTR_BRIGHTNESS: 255}
     await hass.services.async_call(LIGHT, "turn_on", call, blocking=True)
-    state = hass.states.get("light.hall_light")
+    state = hass.states.get("light.hall")
     assert state is not None
     assert state.attributes[ATTR_BRIGHTNESS] == 255
     assert peer.values("hall.level.cmd") == [100]
     await hass.services.async_call(LIGHT, "turn_off", target, blocking=True)
-    assert state_of(hass, "light.hall_light") == STATE_OFF
+    assert state_of(hass, "light.hall") == STATE_OFF
 
 
 async def test_dimmer_alone(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
@@ -78,10 +78,10 @@ async def test_dimmer_alone(hass: HomeAssistant, loaded: MockConfigEntry, peer: 
     await peer.put("desk", 0)
     await obey(peer, "desk")
     await peer.describe("desk", point("level", "brightness", "desk", write=setter("desk.cmd")))
-    await until(lambda: state_of(hass, "light.desk_light") == STATE_OFF)
-    target = {ATTR_ENTITY_ID: "light.desk_light"}
+    await until(lambda: state_of(hass, "light.desk") == STATE_OFF)
+    target = {ATTR_ENTITY_ID: "light.desk"}
     await hass.services.async_call(LIGHT, "turn_on", target, blocking=True)
-    assert state_of(hass, "light.desk_light") == STATE_ON
+    assert state_of(hass, "light.desk") == STATE_ON
     await hass.services.async_call(LIGHT, "turn_off", target, blocking=True)
-    assert state_of(hass, "light.desk_light") == STATE_OFF
+    assert state_of(hass, "light.desk") == STATE_OFF
     assert peer.values("desk.cmd") == [100, 0]

@@ -24,8 +24,8 @@ async def test_valves(
     await peer.put("heat.place", 0)
     await peer.describe("water", STATE)
     await peer.describe("heat", PLACE)
-    await until(lambda: state_of(hass, "valve.water_valve") == "open")
-    await until(lambda: state_of(hass, "valve.heat_valve") == "closed")
+    await until(lambda: state_of(hass, "valve.water") == "open")
+    await until(lambda: state_of(hass, "valve.heat") == "closed")
     assert_platform(hass, snapshot, loaded, "valve")
 
 
@@ -34,8 +34,8 @@ async def test_state(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -
     await peer.put("water.state", "open")
     await obey(peer, "water.state")
     await peer.describe("water", STATE)
-    await until(lambda: state_of(hass, "valve.water_valve") == "open")
-    target = {ATTR_ENTITY_ID: "valve.water_valve"}
+    await until(lambda: state_of(hass, "valve.water") == "open")
+    target = {ATTR_ENTITY_ID: "valve.water"}
     for action in ("close_valve", "open_valve", "stop_valve"):
         await hass.services.async_call(VALVE, action, target, blocking=True)
     assert peer.values("water.state.cmd") == ["closed", "open", "stopped"]
@@ -46,12 +46,12 @@ async def test_position(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
     await peer.put("heat.place", 0)
     await obey(peer, "heat.place")
     await peer.describe("heat", PLACE)
-    await until(lambda: state_of(hass, "valve.heat_valve") == "closed")
-    target = {ATTR_ENTITY_ID: "valve.heat_valve"}
+    await until(lambda: state_of(hass, "valve.heat") == "closed")
+    target = {ATTR_ENTITY_ID: "valve.heat"}
     call = target | {ATTR_POSITION: 30}
     await hass.services.async_call(VALVE, "set_valve_position", call, blocking=True)
-    found = hass.states.get("valve.heat_valve")
+    found = hass.states.get("valve.heat")
     assert found is not None
     assert (found.state, found.attributes[ATTR_CURRENT_POSITION]) == ("open", 30)
     await hass.services.async_call(VALVE, "close_valve", target, blocking=True)
-    assert state_of(hass, "valve.heat_valve") == "closed"
+    assert state_of(hass, "valve.heat") == "closed"
