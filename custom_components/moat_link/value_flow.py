@@ -7,6 +7,7 @@ from homeassistant.config_entries import ConfigEntryState, ConfigSubentryFlow, S
 from homeassistant.const import CONF_NAME, CONF_PLATFORM, Platform
 from homeassistant.helpers.selector import SelectOptionDict
 
+from .const import CONF_ROOT
 from .hub import Hub
 from .link.codec import ABSENT, Value
 from .link.errors import DecodeError, LinkError, NotFoundError
@@ -74,7 +75,7 @@ class ValueSubentryFlow(ConfigSubentryFlow):
             data_schema=browse_form(self._path, self._value, children),
             errors=errors,
             description_placeholders={
-                "path": str(self._path),
+                "path": str(self._path) if len(self._path) else self._get_entry().data[CONF_ROOT],
                 "value": shown(self._value),
             },
         )

@@ -27,8 +27,8 @@ CONF_CHILD: Final = "child"
 CONF_ITEM: Final = "item"
 CONF_WRITE_PATH: Final = "write_path"
 
-USE: Final = "//use"  # no dotted path looks like this
-UP: Final = "//up"
+USE: Final = "✓"  # no dotted path looks like this, and people get to see it
+UP: Final = "⬑ .."
 
 _SHOWN: Final = 60
 
@@ -41,6 +41,8 @@ def shown(value: Value) -> str:
         text = f"{{{', '.join(str(key) for key in value)}}}"
     elif isinstance(value, list):
         text = f"[{len(value)}]"
+    elif isinstance(value, bool):
+        text = "true" if value else "false"
     else:
         text = str(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
@@ -50,9 +52,9 @@ def browse_form(path: Path, value: Value, children: Sequence[SelectOptionDict]) 
     """Return the choice of a child, of the parent, or of the path itself."""
     options = list(children)
     if len(path):
-        options.insert(0, SelectOptionDict(value=UP, label="⬑ .."))
+        options.insert(0, SelectOptionDict(value=UP, label=UP))
     if value is not ABSENT:
-        options.insert(0, SelectOptionDict(value=USE, label=f"✓ {path} = {shown(value)}"))
+        options.insert(0, SelectOptionDict(value=USE, label=f"{USE} {path} = {shown(value)}"))
     return probatio.Schema(
         {
             probatio.Required(CONF_CHILD): SelectSelector(

@@ -15,6 +15,7 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.moat_link.value_forms import UP, USE
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -82,9 +83,9 @@ async def test_browse_to_a_sensor(hass: HomeAssistant, kitchen: MockConfigEntry)
     assert choices(result, "child")["home.kitchen"] == "kitchen = a node between"
     result = await answer(hass, result, child="home.kitchen")
     offered = choices(result, "child")
-    assert offered["//use"] == "✓ home.kitchen = a node between"
+    assert offered[USE] == "✓ home.kitchen = a node between"
     assert offered["home.kitchen.temp"] == "temp = 21.5"
-    result = await answer(hass, result, child="//up")
+    result = await answer(hass, result, child=UP)
     assert "home.kitchen" in choices(result, "child")
     result = await answer(hass, result, child="a.:i0x")
     assert result["errors"] == {"child": "invalid_path"}
@@ -114,7 +115,7 @@ async def test_whole_node_with_children(hass: HomeAssistant, kitchen: MockConfig
     """A node that has children and a value of its own can be taken."""
     result = await start(hass, kitchen)
     result = await answer(hass, result, child="home.kitchen")
-    result = await answer(hass, result, child="//use")
+    result = await answer(hass, result, child=USE)
     assert result["step_id"] == "platform"
     result = await answer(hass, result, name=" ", platform="sensor")
     assert suggestions(result)["quantity"] == "text"
@@ -131,7 +132,7 @@ async def test_item_that_can_be_set(
     result = await answer(hass, result, child="home.kitchen.lamp")
     assert result["step_id"] == "item"
     assert choices(result, "item") == {
-        "on": "on = False",
+        "on": "on = false",
         "level": "level = 40",
         "names[0]": "names[0] = a",
         "names[1]": "names[1] = b",
