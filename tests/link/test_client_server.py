@@ -101,7 +101,8 @@ async def test_server_comes_later(broker: Mosquitto, peer: Peer) -> None:
             await base.announce()
             await until(lambda: len(recorder.marks) == 2)
             assert one.status.server == "srv1"
-            assert recorder.values[-2:] == [("home/a", "server"), ("home/old", ABSENT)]
+            assert recorder.values[-1] == ("home/a", "server")
+            await until(lambda: recorder.values[-1] == ("home/old", ABSENT))
         await until(lambda: one.status.degraded)
         assert one.status.ready
         await peer.say("home/a", "goes on", time=13)
@@ -146,6 +147,32 @@ async def test_deleted_while_away(broker: Mosquitto) -> None:
         state = {topic: message.value for topic, message in watch.messages.items()}
         assert state == {"home/a": "a", "home/c": "C", "home/d": "D"}
         assert recorder.values[3:] == [("home/c", "C"), ("home/d", "D"), ("home/b", ABSENT)]
+
+
+@pytest.mark.parametrize("prefix", [HOME, Path()])
+async def test_server_that_has_just_started(
+    broker: Mosquitto, prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server learns a moment later was never gone."""
+    monkeypatch.setattr("firmware_bridge.link.snapshot.DOUBT", 0.3)
+    recorder = Recorder()
+    async with backbone(broker) as base, link(broker, grace=0.3) as one:
+        for name in "abc":
+            base.server.put(HOME / name, name, time=10)
+        await base.announce()
+        await until(lambda: one.status.server is not None)
+        watch = one.watch(prefix, recorder, on_mark=recorder.mark)
+        await until(lambda: recorder.marks)
+        nodes = dict(base.server.nodes)
+        base.server.nodes.clear()
+        base.server.drop()
+        await until(lambda: len(recorder.marks) == 2)
+        assert watch.doomed
+        base.server.nodes.update(nodes)
+        del base.server.nodes["home", "b"]
+        await until(lambda: "home/b" not in watch.messages)
+        known = {topic for topic in watch.messages if topic.startswith("home")}
+        assert known == {"home/a", "home/c"}
 
 
 async def test_changes_during_the_walk(broker: Mosquitto, peer: Peer) -> None:

@@ -2,6 +2,10 @@
 
 The server's tree is the source if there is one: it knows more than the broker. It leaves out `run`,
 so that comes from the broker's retained messages, as does everything while there is no server.
+
+What was known and is not mentioned is asked for once more before it counts as gone: of a server
+after a moment, as it may have just started and be reading itself; of the broker after a period of
+grace, as it may have forgotten everything, and the owners are about to say it again.
 """
 
 import asyncio
@@ -21,6 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 RUN: Final = Path("run")
 PATIENCE: Final = 1.0  # seconds before the broker is asked again
+DOUBT: Final = 2.0  # seconds before a server that does not know a node is asked again
 
 
 class Synchronizer:
@@ -69,16 +74,15 @@ class Synchronizer:
 
     async def complete(self, watch: Watch) -> None:
         """Subscribe to what a watch follows, and bring it up to date."""
-        server = self._server()
-        below_run = watch.prefix.starts_with(RUN)
+        server = self._server_for(watch)
         walked = False
         watch.begin()
-        if watch.snapshot and server is not None and not below_run:
+        if server is not None and watch.snapshot:
             await self._follow(watch, retained=False)
             walked = await self._walk(watch, server)
         if not walked:
             await self._follow(watch, retained=watch.snapshot)
-        elif not len(watch.prefix):
+        elif not watch.prefix:
             await self._subscriptions.read(Interest(RUN))
         self._settle(watch, walked)
 
@@ -121,8 +125,13 @@ class Synchronizer:
                 self._due[watch] = None
 
     async def _bury(self, watch: Watch) -> None:
-        """Delete what the broker still does not have."""
-        await self._subscriptions.read(watch.interest)
+        """Look once more, and delete what is still not there."""
+        server = self._server_for(watch)
+        walked = server is not None and await self._walk(watch, server)
+        if not walked:
+            await self._subscriptions.read(watch.interest)
+        elif not watch.prefix:
+            await self._subscriptions.read(Interest(RUN))
         watch.bury(self._origin, self._clock.time())
 
     async def _rest(self) -> None:
@@ -152,14 +161,17 @@ class Synchronizer:
         return True
 
     def _settle(self, watch: Watch, walked: bool) -> None:
-        """Conclude from what the snapshot did not mention, and mark its end."""
+        """Doubt what the snapshot did not mention, and mark its end."""
         missing = watch.end(retained_only=not walked) if watch.snapshot else watch.abort()
-        gone = {topic for topic in missing if walked and not topic.startswith("run/")}
-        watch.forget(gone, self._origin, self._clock.time())
-        if doomed := missing - gone:
-            watch.doom(doomed)
-            self._burials[watch] = self._now() + self._grace
+        if missing:
+            at_the_broker = not walked or any(topic.startswith("run/") for topic in missing)
+            watch.doom(missing)
+            self._burials[watch] = self._now() + (self._grace if at_the_broker else DOUBT)
         watch.mark()
+
+    def _server_for(self, watch: Watch) -> Server | None:
+        """Return the server, unless it does not know what is watched."""
+        return None if watch.prefix.starts_with(RUN) else self._server()
 
     def _now(self) -> float:
         return self._clock.monotonic()
