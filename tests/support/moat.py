@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import yaml
 
@@ -20,6 +21,7 @@ from .mosquitto import Mosquitto, free_port
 HERE: Final = Path(__file__).parents[2] / ".venv-moat" / "bin"
 PATIENCE: Final = 30.0  # seconds
 ROOT: Final = "moat.link.test"
+BOOLEAN: Final = "tag:yaml.org,2002:bool"
 RUNNING: Final = "Running."
 
 CONFIGURATION: Final = """\
@@ -173,7 +175,7 @@ class MoatServer:
                     await monitor.complete.wait()
                 yield monitor
             finally:
-                process.kill()
+                await _reap(process)
                 await reading
 
     @contextlib.asynccontextmanager
@@ -186,7 +188,7 @@ class MoatServer:
             try:
                 yield program
             finally:
-                process.kill()
+                await _reap(process)
                 await reading
 
     @contextlib.asynccontextmanager
@@ -249,9 +251,9 @@ class Program:
         self._process = process
         self.said: list[Any] = []
 
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
+    def kill(self) -> None:
+        """End it at once (SIGKILL)."""
+        self._process.kill()
 
     async def read(self) -> None:
         """Read to the end."""
@@ -261,13 +263,19 @@ class Program:
 
 
 class Loader(yaml.SafeLoader):
-    """Reads the YAML that MoaT prints; paths are their dotted text."""
+    """Reads the YAML 1.2 that MoaT prints, where `on` is a text; paths are their dotted text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [each for each in resolvers if each[0] != BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def _path(_: Loader, node: yaml.Node) -> str:
     return str(node.value)
 
 
+Loader.add_implicit_resolver(BOOLEAN, re.compile("^(true|false)$"), ["t", "f"])
 Loader.add_constructor("!P", _path)
 
 

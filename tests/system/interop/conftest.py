@@ -8,11 +8,14 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from tests.integration.conftest import entry_for, set_up
+from custom_components.moat_link.const import CONF_ALLOW_WRITE
+from tests.integration.conftest import entry_for
 from tests.integration.wire import Peer
 from tests.support.moat import ROOT, MoatServer
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
+
+WRITABLE = ["garden", "run.host", "error"]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +56,9 @@ async def entry(
 ) -> AsyncIterator[MockConfigEntry]:
     """The integration, set up with the shared broker and connected to the server."""
     entry = entry_for(broker, root=ROOT)
-    await set_up(hass, entry)
+    entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(entry, options={CONF_ALLOW_WRITE: WRITABLE})
+    await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
     await until(lambda: entry.runtime_data.link.status.server == server.name)
     yield entry

@@ -1,16 +1,15 @@
 """What the real command line writes is a state within a second."""
 
-from functools import partial
-
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link.link.path import Path
-from tests.integration.conftest import state_of
 from tests.integration.wire import Peer, point
 from tests.support.moat import MoatServer
 from tests.support.wait import until
+
+from .user import seen, shows
 
 WITHIN = 1.0
 
@@ -55,14 +54,13 @@ async def test_written_by_command_line(
 ) -> None:
     """Numbers, items of maps and lists, text, booleans: a second after the time they carry."""
     await peer.describe("plant", *POINTS)
-    await until(lambda: state_of(hass, "sensor.plant_temperature") is not None)
+    await until(lambda: hass.states.get("sensor.plant_temperature"))
     for words, expected in WRITTEN:
         await server.link("data", *words)
         written = (await entry.runtime_data.link.get(Path.parse(words[0]))).time
         for entity_id, value in expected.items():
-            await until(partial(_shows, hass, entity_id, value), WITHIN, f"{entity_id} {value}")
-            assert (state := hass.states.get(entity_id)) is not None
-            assert 0 < state.last_reported_timestamp - written < WITHIN
+            await until(shows(hass, entity_id, value), WITHIN, f"{entity_id} {value}")
+            assert 0 < seen(hass, entity_id).last_reported_timestamp - written < WITHIN
 
 
 async def test_deleted_by_command_line(
@@ -72,9 +70,9 @@ async def test_deleted_by_command_line(
     await peer.describe("cellar", point("temperature", "temperature", "cellar", unit="°C"))
     for value in ("19.5", "20.5"):
         await server.link("data", "cellar", "set", "-f", "-s", ":", f"={value}")
-        await until(partial(_shows, hass, "sensor.cellar_temperature", value), WITHIN)
+        await until(shows(hass, "sensor.cellar_temperature", value), WITHIN)
         await server.link("data", "cellar", "delete")
-        await until(partial(_shows, hass, "sensor.cellar_temperature", STATE_UNAVAILABLE), WITHIN)
+        await until(shows(hass, "sensor.cellar_temperature", STATE_UNAVAILABLE), WITHIN)
 
 
 async def test_described_by_command_line(
@@ -83,10 +81,6 @@ async def test_described_by_command_line(
     """A device that somebody writes down as YAML is there; without the description it goes."""
     await server.link("data", "shed.door", "set", "-f", "-s", ":", "=True")
     await server.link("data", "device.shed", "set", "-f", "-y", feed=SHED)
-    await until(partial(_shows, hass, "binary_sensor.shed_door", STATE_ON), WITHIN)
+    await until(shows(hass, "binary_sensor.shed_door", STATE_ON), WITHIN)
     await server.link("data", "device.shed", "delete")
-    await until(partial(_shows, hass, "binary_sensor.shed_door", None), WITHIN)
-
-
-def _shows(hass: HomeAssistant, entity_id: str, value: str | None) -> bool:
-    return state_of(hass, entity_id) == value
+    await until(shows(hass, "binary_sensor.shed_door", None), WITHIN)
