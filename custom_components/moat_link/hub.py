@@ -258,6 +258,7 @@ class Hub:
         """Pass on whether everything is known; ask for credentials when they are refused."""
         status = self.link.status
         self._set_connected(status.connected and status.ready)
+        self.issues.look(self._clock.monotonic())
         if not isinstance(status.error, AuthenticationError):
             self._reauth_asked = False
         elif not self._reauth_asked:

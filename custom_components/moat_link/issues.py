@@ -59,8 +59,21 @@ class Issues:
     @callback
     def tick(self, now: float) -> None:
         """Show what holds at this time (monotonic s), and nothing else."""
-        self._look(now)
+        self.look(now)
         self._show(dict(self._wanted(now)))
+
+    @callback
+    def look(self, now: float) -> None:
+        """Remember of the link's status what it does not tell later."""
+        status = self._hub.link.status
+        if status.skew is not None:
+            self._skew = round(status.skew) if abs(status.skew) > MOST_SKEW else None
+        if status.server is not None:
+            self._server = status.server
+        if not status.degraded or not self._hub.link.config.use_server:
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
 
     @callback
     def stopped(self, reason: str) -> None:
@@ -94,18 +107,6 @@ class Issues:
                     data={DATA_ENTRY: self._entry.entry_id, **issue.data},
                 )
         self._shown = wanted
-
-    def _look(self, now: float) -> None:
-        """Remember what the link's status does not tell later."""
-        status = self._hub.link.status
-        if status.skew is not None:
-            self._skew = round(status.skew) if abs(status.skew) > MOST_SKEW else None
-        if status.server is not None:
-            self._server = status.server
-        if not status.degraded or not self._hub.link.config.use_server:
-            self._missing_since = None
-        elif self._missing_since is None:
-            self._missing_since = now
 
     def _wanted(self, now: float) -> Iterator[tuple[str, Issue]]:
         yield from self._about_stop()
