@@ -37,6 +37,7 @@ __all__ = [
     "Opaque",
     "RemoteObject",
     "Value",
+    "clean",
     "decode",
     "decode_payload",
     "encode",
@@ -44,6 +45,7 @@ __all__ = [
     "encode_payload",
     "is_clean",
     "keywords_of",
+    "open_decoder",
     "sanitize",
 ]
 
@@ -322,7 +324,7 @@ class FrameReader:
     def _cut(self, piece: bytes, frames: list[list[Value]]) -> None:
         """Decode frames straight from the piece; what is incomplete, or odd, takes the long way."""
         source = BytesIO(piece)
-        decoder = _decoder(source, self._limits.depth)
+        decoder = open_decoder(source, self._limits.depth)
         end = 0
         while (start := end) < len(piece):
             if piece[start] >> 5 != _ARRAY:
@@ -335,7 +337,7 @@ class FrameReader:
                 return
             if (end := source.tell()) - start > self._limits.size:
                 raise DecodeError("too many bytes")
-            frames.append(_frame(_clean(item)))
+            frames.append(_frame(clean(item)))
 
 
 class _Tagged:
@@ -363,7 +365,8 @@ _KEEP_TAGS: Final = _KeepTags()
 _PLAIN: Final = frozenset({str, int, bool, type(None), bytes})
 
 
-def _decoder(source: BytesIO, depth: int, *, text_keys: bool = True) -> cbor2.CBORDecoder:
+def open_decoder(source: BytesIO, depth: int, *, text_keys: bool = True) -> cbor2.CBORDecoder:
+    """Return what decodes one item after the other; each must go through `clean`."""
     return cbor2.CBORDecoder(
         source,
         semantic_decoders=_KEEP_TAGS,
@@ -381,12 +384,12 @@ def _load(data: bytes, limits: Limits) -> Value:
     try:
         if len(data) > limits.items:
             Scanner(limits).scan(data)
-        item = _decoder(source, limits.depth).decode()
+        item = open_decoder(source, limits.depth).decode()
     except cbor2.CBORDecodeError:
         item = _load_odd(source, limits)
     if rest := len(data) - source.tell():
         raise DecodeError(f"{rest} bytes after the value")
-    return _clean(item)
+    return clean(item)
 
 
 def _load_odd(source: BytesIO, limits: Limits) -> object:
@@ -394,7 +397,7 @@ def _load_odd(source: BytesIO, limits: Limits) -> object:
     Scanner(limits).scan(source.getvalue())
     source.seek(0)
     try:
-        return _decoder(source, limits.depth, text_keys=False).decode()
+        return open_decoder(source, limits.depth, text_keys=False).decode()
     except cbor2.CBORError as err:
         raise DecodeError(str(err)[:200]) from err
 
@@ -405,10 +408,10 @@ def _frame(item: Value) -> list[Value]:
     raise DecodeError("a frame is an array led by an integer")
 
 
-def _clean(item: Any) -> Value:
+def clean(item: Any) -> Value:
     """Check what cbor2 delivered, and turn it in place into what may be handed on."""
     kind = type(item)
-    clean: Value = item
+    value: Value = item
     if kind is dict:
         for key, inner in item.items():
             if type(key) is not str:
@@ -416,24 +419,24 @@ def _clean(item: Any) -> Value:
             kind = type(inner)
             if kind in _PLAIN or (kind is float and isfinite(inner)):
                 continue
-            item[key] = _clean(inner)
+            item[key] = clean(inner)
     elif kind is list:
         for index, inner in enumerate(item):
             kind = type(inner)
             if kind in _PLAIN or (kind is float and isfinite(inner)):
                 continue
-            item[index] = _clean(inner)
+            item[index] = clean(inner)
     elif kind is float:
-        clean = item if isfinite(item) else None
+        value = item if isfinite(item) else None
     elif kind is _Tagged:
         if item.tag == _PATH:
             _check_path(item.content)
-        clean = untag(item.tag, _clean(item.content))
+        value = untag(item.tag, clean(item.content))
     elif item is cbor2.undefined:
-        clean = ABSENT
+        value = ABSENT
     elif kind not in _PLAIN:
         raise DecodeError(f"neither a value nor a tag: {kind.__name__}")
-    return clean
+    return value
 
 
 def _check_path(content: object) -> None:

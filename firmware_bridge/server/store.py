@@ -1,0 +1,205 @@
+"""The tree in memory: which write wins, what a walk delivers. Pure; times are passed in.
+
+Nodes are kept in dicts by topic level, so that 1, true and "1" are three children.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from sys import intern
+from typing import Final
+
+from ..link.meta import Meta
+from ..link.path import Path
+from .records import Record, pack
+
+LIFETIME: Final = 100_000.0
+"""Seconds for which a deletion is remembered."""
+RUN: Final = "run"
+type Levels = Sequence[str]
+
+
+class Outcome(Enum):
+    """What became of a write."""
+
+    TAKEN = "taken"
+    """Newer and different, or the first."""
+    REFRESHED = "refreshed"
+    """Newer, with the same value."""
+    SAME = "same"
+    """The same value, not newer."""
+    STALE = "stale"
+    """Something else, not newer."""
+
+    @property
+    def stored(self) -> bool:
+        """Whether the tree has changed."""
+        return self in (Outcome.TAKEN, Outcome.REFRESHED)
+
+
+class Node:
+    """A place in the tree: its record (none if it only leads elsewhere), its children."""
+
+    __slots__ = ("children", "record", "time")
+
+    def __init__(self) -> None:
+        self.record: Record | None = None
+        self.time = 0.0
+        self.children: dict[str, Node] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a value."""
+        return self.record is not None and not self.record.deleted
+
+    def child(self, level: str) -> Node | None:
+        """Return a child."""
+        return None if self.children is None else self.children.get(level)
+
+
+class Store:
+    """All nodes: data, and apart from them those below `run`, which are never walked or saved."""
+
+    def __init__(self) -> None:
+        self.root = Node()
+        self.count = 0
+        """Nodes with a record, below `run` and elsewhere."""
+        self._run = Node()
+
+    def find(self, levels: Levels) -> Node | None:
+        """Return the node at a path, if there is one."""
+        node: Node | None = self._tree(levels)
+        for level in levels:
+            assert node is not None
+            if node.children is None or (node := node.children.get(level)) is None:
+                return None
+        return node
+
+    def missing(self, levels: Levels) -> int | None:
+        """Return the index of the first level that leads nowhere."""
+        node: Node | None = self._tree(levels)
+        for index, level in enumerate(levels):
+            assert node is not None
+            if (node := node.child(level)) is None:
+                return index
+        return None
+
+    def merge(self, levels: Levels, value: bytes, meta: Meta) -> Outcome:
+        """Write an encoded value, if it is newer than what is there. Raise EncodeError."""
+        node = self.find(levels)
+        if node is not None and node.record is not None:
+            same = node.record.holds(value)
+            if meta.time <= node.time:
+                return Outcome.SAME if same else Outcome.STALE
+            outcome = Outcome.REFRESHED if same else Outcome.TAKEN
+            node.record = pack(value, meta)
+        else:
+            outcome = Outcome.TAKEN
+            record = pack(value, meta)
+            node = self._make(levels)
+            node.record = record
+            self.count += 1
+        node.time = meta.time
+        return outcome
+
+    def walk(
+        self,
+        levels: Levels,
+        *,
+        since: float | None = None,
+        low: int = 0,
+        high: int | None = None,
+        deleted: bool = False,
+    ) -> Iterator[tuple[int, list[str], Record]]:
+        """Go through a subtree, parents first: (levels kept, levels added, record).
+
+        The levels kept are those of the item before. `since` and the depths leave out what is older,
+        higher or lower. The tree may change meanwhile.
+        """
+        start = self.find(levels)
+        if start is None:
+            return
+        before: list[str] = []
+        for path, node in _descend(start, high):
+            record = node.record
+            if record is None or len(path) < low or (since is not None and node.time < since):
+                continue
+            if record.deleted and not deleted:
+                continue
+            kept = common(before, path)
+            before = path
+            yield kept, path[kept:], record
+
+    def names(self, levels: Levels) -> list[str]:
+        """Return the levels below a node, with deleted ones."""
+        node = self.find(levels)
+        return [] if node is None or node.children is None else list(node.children)
+
+    def prune(self, now: float, lifetime: float = LIFETIME) -> int:
+        """Forget old deletions and what leads nowhere; return how many deletions are forgotten."""
+        before = self.count
+        for tree in (self.root, self._run):
+            self._prune(tree, now - lifetime)
+        return before - self.count
+
+    def _tree(self, levels: Levels) -> Node:
+        return self._run if levels and levels[0] == RUN else self.root
+
+    def _make(self, levels: Levels) -> Node:
+        node = self._tree(levels)
+        for level in levels:
+            if node.children is None:
+                node.children = {}
+            child = node.children.get(level)
+            if child is None:
+                child = node.children[intern(level)] = Node()
+            node = child
+        return node
+
+    def _prune(self, node: Node, limit: float) -> None:
+        if node.record is not None and node.record.deleted and node.time < limit:
+            node.record = None
+            node.time = 0.0
+            self.count -= 1
+        if node.children is None:
+            return
+        for level, child in list(node.children.items()):
+            self._prune(child, limit)
+            if child.record is None and not child.children:
+                del node.children[level]
+        if not node.children:
+            node.children = None
+
+
+def levels_of(path: Path) -> list[str]:
+    """Return the topic levels of a path below the root."""
+    return path.topic.split("/") if len(path) else []
+
+
+def common(one: Levels, other: Levels) -> int:
+    """Return how many levels two paths have in common at their start."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+def _descend(start: Node, depth: int | None) -> Iterator[tuple[list[str], Node]]:
+    """Go through a subtree, parents first, with the levels from its start."""
+    path: list[str] = []
+    yield path, start
+    if depth == 0:
+        return
+    stack = [iter(list((start.children or {}).items()))]
+    while stack:
+        for level, node in stack[-1]:
+            here = [*path, level]
+            yield here, node
+            if node.children and (depth is None or len(here) < depth):
+                path = here
+                stack.append(iter(list(node.children.items())))
+                break
+        else:
+            stack.pop()
+            path = path[:-1]

@@ -1,0 +1,331 @@
+"""The journal: what was written is there again, whatever happens to files and disk."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+
+from firmware_bridge.link.codec import encode
+from firmware_bridge.link.meta import Meta
+from firmware_bridge.server import segment as segment_module
+from firmware_bridge.server.journal import Journal, JournalConfig, LockedError
+from firmware_bridge.server.loader import Loaded, load
+from firmware_bridge.server.savefile import read
+from firmware_bridge.server.store import Store
+from tests.bridge.server.clock import StoppedClock
+from tests.support.running import running
+from tests.support.wait import until
+
+
+class Keeper:
+    """A store and its journal."""
+
+    def __init__(self, directory: File, clock: StoppedClock | None = None, **options: Any) -> None:
+        self.clock = clock or StoppedClock()
+        self.store = Store()
+        self.reports: list[str | None] = []
+        config = JournalConfig(
+            directory=directory, **{"sync": 0.01, "flush": 0.001, "rotate": 10.0, **options}
+        )
+        self.journal = Journal(
+            config, self.clock, snapshot=self.snapshot, report=self.reports.append
+        )
+
+    def snapshot(self) -> Iterator[tuple[list[str], Any]]:
+        path: list[str] = []
+        for kept, added, record in self.store.walk([], deleted=True):
+            path = path[:kept] + added
+            yield path, record
+
+    def load(self) -> Loaded:
+        return self.journal.load(lambda levels, value, meta: self.apply(levels, value, meta))
+
+    def apply(self, levels: list[str], value: Any, meta: Meta) -> None:
+        self.store.merge(levels, encode(value), meta)
+
+    def write(self, name: str, value: Any) -> None:
+        time = self.clock.now + value / 1000
+        levels = name.split(".")
+        self.store.merge(levels, encode(value), Meta("me", time))
+        node = self.store.find(levels)
+        assert node is not None
+        assert node.record is not None
+        self.journal.append(levels, node.record)
+
+    def values(self) -> dict[str, Any]:
+        found = {}
+        path: list[str] = []
+        for kept, added, record in self.store.walk([]):
+            path = path[:kept] + added
+            found[".".join(path)] = record.value
+        return found
+
+    def files(self) -> list[File]:
+        return [
+            self.journal._config.directory / name for chain in self.journal.files for name in chain
+        ]
+
+
+@asynccontextmanager
+async def keeping(directory: File, clock: StoppedClock | None = None, **options: Any):
+    keeper = Keeper(directory, clock, **options)
+    keeper.loaded = keeper.load()  # type: ignore[attr-defined]
+    keeper.journal.start()
+    try:
+        async with running(keeper.journal.run()):
+            yield keeper
+    finally:
+        keeper.journal.close("Shutdown")
+
+
+def content(file: File) -> bytes:
+    return file.read_bytes() if file.exists() else b""
+
+
+async def test_written_and_read_again(tmp_path: File) -> None:
+    """A new directory gets a full file; the next start finds everything, and goes on."""
+    clock = StoppedClock()
+    async with keeping(tmp_path / "new", clock) as keeper:
+        for number in range(20):
+            keeper.write(f"a.{number}", number)
+        (file,) = keeper.files()
+        await until(lambda: content(file).count(b"bme") == 20 or len(content(file)) > 300)
+    contents = read(file.read_bytes(), lambda *_: None)
+    assert contents.complete
+    assert contents.ended
+    assert contents.entries == 20
+    clock.advance(5)
+    async with keeping(tmp_path / "new", clock) as again:
+        assert again.loaded.complete
+        assert again.loaded.entries == 20
+        assert again.values() == keeper.values()
+        await until(lambda: len(again.journal.files) == 2)
+        again.write("a.5", 99)
+    third = Keeper(tmp_path / "new", clock)
+    third.load()
+    assert third.values() == {**keeper.values(), "a.5": 99}
+    third.journal.close("")
+
+
+async def test_rotation_and_compaction(tmp_path: File) -> None:
+    """Segments follow each other; after some, the tree is written anew; old chains go."""
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock, rewrite=3, keep=2) as keeper:
+        number = 0
+        while len(keeper.journal.files) < 2 or len(keeper.journal.files[-1]) < 3:
+            before = keeper.files()
+            keeper.write("x", number := number + 1)
+            clock.advance(11)
+            await until(lambda before=before: keeper.files() != before)
+        first = keeper.files()[0]
+        while first in keeper.files():
+            before = keeper.files()
+            keeper.write("x", number := number + 1)
+            clock.advance(11)
+            await until(lambda before=before: keeper.files() != before)
+        await until(lambda: not first.exists())
+        kept = keeper.files()
+    assert sorted(tmp_path.rglob("*.moat")) == kept
+    chain = [read(file.read_bytes(), lambda *_: None) for file in kept]
+    assert all(contents.ended for contents in chain)
+    assert [contents.mode for contents in chain[:4]] == ["full", "incr", "incr", "full"]
+    assert [contents.prev for contents in chain[1:]] == [
+        file.relative_to(tmp_path).as_posix() for file in kept[:-1]
+    ]
+    store = Keeper(tmp_path, clock)
+    store.load()
+    assert store.values() == {"x": number}
+    store.journal.close("")
+
+
+async def test_large_segment_ends_early(tmp_path: File) -> None:
+    async with keeping(tmp_path, size=1000) as keeper:
+        keeper.write("a", 1)
+        await until(lambda: keeper.files()[-1].stat().st_size > 100)
+        for number in range(100):
+            keeper.write(f"b{number}", number)
+        await until(lambda: len(keeper.files()) > 1)
+
+
+async def test_nothing_to_rotate(tmp_path: File) -> None:
+    """An idle segment goes on."""
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock) as keeper:
+        current = keeper.journal._current
+        assert current is not None
+        clock.advance(11)
+        await until(lambda: current.begun == clock.monotonic())
+        assert len(keeper.files()) == 1
+
+
+async def test_torn_tail_is_cut(tmp_path: File) -> None:
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock) as keeper:
+        keeper.write("a", 1)
+        (file,) = keeper.files()
+    good = file.stat().st_size
+    with file.open("ab") as target:
+        target.write(b"\x85\x00\xd8")
+    loaded = load(tmp_path, lambda *_: None)
+    assert loaded.complete
+    assert not loaded.damaged
+    assert file.stat().st_size == good
+
+
+async def test_damaged_file(tmp_path: File) -> None:
+    """It is reported, read as far as it goes, and put aside as soon as everything is safe."""
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock) as keeper:
+        keeper.write("a", 1)
+        (file,) = keeper.files()
+    with file.open("ab") as target:
+        target.write(b"\xff" * 20)
+    (tmp_path / "other.moat").write_bytes(b"\xff\xff")
+    (tmp_path / "empty.moat").write_bytes(b"")
+    clock.advance(1)
+    async with keeping(tmp_path, clock) as again:
+        assert again.values() == {"a": 1}
+        assert set(again.loaded.damaged) == {"other.moat", file.relative_to(tmp_path).as_posix()}
+        await until(lambda: not file.exists())
+        assert file.with_suffix(".moat.bad").exists()
+        assert (tmp_path / "other.moat.bad").exists()
+
+
+async def test_incomplete_chain(tmp_path: File) -> None:
+    """Without its full file, a segment counts for what it has, and older files are read, too."""
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock) as keeper:
+        keeper.write("a", 1)
+        keeper.write("b", 2)
+        await until(lambda: not keeper.journal._current._pending)
+        clock.advance(11)
+        await until(lambda: len(keeper.files()) == 2)
+        keeper.write("b", 30)
+        full, _ = keeper.files()
+    clock.advance(5)
+    async with keeping(tmp_path, clock, keep=1) as again:
+        await until(lambda: not full.exists())
+        newest = again.files()
+    assert again.values() == {"a": 1, "b": 30}
+    os.truncate(newest[0], newest[0].read_bytes().index(b"Mchg") - 1)  # the tree is not whole
+    survivor = Keeper(tmp_path)
+    loaded = survivor.load()
+    assert not loaded.complete
+    assert survivor.values() == again.values()
+    survivor.journal.close("")
+
+
+def test_locked(tmp_path: File) -> None:
+    """Two servers cannot have one directory."""
+
+    async def both() -> None:
+        one, other = Keeper(tmp_path), Keeper(tmp_path)
+        one.load()
+        with pytest.raises(LockedError):
+            other.load()
+        one.journal.close("")
+        other.load()
+        other.journal.close("")
+
+    asyncio.run(both())
+
+
+async def test_full_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported; as soon as there is room, everything is written, and that is told."""
+    monkeypatch.setattr("firmware_bridge.server.journal._RETRY", 0.01)
+    real = os.write
+    full = False
+
+    def write(number: int, data: bytes) -> int:
+        if full:
+            real(number, data[:3])
+            raise OSError(28, "No space left on device")
+        return real(number, data)
+
+    monkeypatch.setattr(segment_module.os, "write", write)
+    async with keeping(tmp_path) as keeper:
+        keeper.write("a", 1)
+        await until(lambda: keeper.files()[-1].stat().st_size > 100)
+        full = True
+        keeper.write("b", 2)
+        await until(lambda: keeper.reports)
+        assert keeper.journal.problem is not None
+        assert "No space" in keeper.journal.problem
+        keeper.write("c", 3)
+        await asyncio.sleep(0.05)
+        full = False
+        await until(lambda: keeper.journal.problem is None)
+        keeper.write("d", 4)
+        assert keeper.reports[-1] is None
+    other = Keeper(tmp_path)
+    other.load()
+    assert other.values() == {"a": 1, "b": 2, "c": 3, "d": 4}
+    other.journal.close("")
+
+
+async def test_clock_goes_back(tmp_path: File) -> None:
+    """New files come after old ones nevertheless."""
+    clock = StoppedClock()
+    async with keeping(tmp_path, clock) as keeper:
+        keeper.write("a", 1)
+    clock.advance(-5000)
+    async with keeping(tmp_path, clock) as again:
+        again.write("a", 10_000_000)
+        await until(lambda: len(again.files()) == 3)
+        assert sorted(again.files()) == again.files()
+    third = Keeper(tmp_path, clock)
+    third.load()
+    assert third.values() == again.values()
+    third.journal.close("")
+
+
+WRITER = """
+import asyncio, sys
+from pathlib import Path
+from tests.bridge.server.test_journal import Keeper
+from firmware_bridge.link.clock import SystemClock
+async def main():
+    keeper = Keeper(Path(sys.argv[1]), SystemClock(), rotate=0.05, rewrite=3)
+    keeper.clock.now = 1_900_000_000.0
+    keeper.load()
+    keeper.journal.start()
+    task = asyncio.create_task(keeper.journal.run())
+    number = max([0, *keeper.values().values()])
+    print(number, flush=True)
+    while True:
+        number += 1
+        keeper.write(f"n{number % 100}", number)
+        if number % 50 == 0:
+            await asyncio.sleep(0.01)
+            print(number, flush=True)
+asyncio.run(main())
+"""
+
+
+def test_killed_again_and_again(tmp_path: File) -> None:
+    """Whenever the process is killed, all but the last moment is there, and it starts again."""
+    last = 0
+    for turn in range(8):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            started = int(process.stdout.readline())
+            assert started >= last - 200, "more than the last moment is lost"
+            for _ in range(10 + 7 * turn):
+                last = int(process.stdout.readline())
+            process.send_signal(signal.SIGKILL)
+    keeper = Keeper(tmp_path)
+    loaded = keeper.load()
+    assert loaded.complete
+    assert not loaded.damaged
+    assert max(keeper.values().values()) >= last - 200
+    assert len(keeper.values()) == 100
+    keeper.journal.close("")
