@@ -70,6 +70,7 @@ async def _check(options: argparse.Namespace, directory: Path) -> int:
         site=Site.sunny(datetime.now(UTC)),
         speed=options.speed or CHECKED_SPEED,
         port=options.port,
+        hours=0.05,
         say=_say,
     )
     return await check(world, SCREENSHOTS, _say)

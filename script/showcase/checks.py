@@ -25,6 +25,8 @@ NEVER_YET = {("battery", "last_full")}
 
 PROVOKED = re.compile(
     r"Error during service call to switch.turn_on: .* refused the command"
+    # of Home Assistant itself, when its language changes while it runs
+    r"|homeassistant\.helpers\.translation\] Failed to load integration for translation"
     r"|Referenced entities \S*relay\S* are missing or not currently available"
 )
 BRIDGE_TROUBLE = re.compile(r" (WARNING|ERROR|CRITICAL) |Traceback")

@@ -32,8 +32,8 @@ GERMAN = {
 }
 
 
-def dashboard(find: Find, picked: str, language: str) -> Card:
-    """Return the whole dashboard."""
+def dashboard(find: Find, picked: str, language: str, *, hours: float) -> Card:
+    """Return the whole dashboard; the graphs of single values show that many hours."""
 
     def text(english: str) -> str:
         return GERMAN[english] if language == "de" else english
@@ -42,7 +42,7 @@ def dashboard(find: Find, picked: str, language: str) -> Card:
         "views": [
             _view(text("Home"), "home", "mdi:home-lightning-bolt", _home(find, text)),
             _view(text("Controls"), "controls", "mdi:tune", _controls(find, picked, text)),
-            _view(text("History"), "history", "mdi:chart-line", _history(find, text)),
+            _view(text("History"), "history", "mdi:chart-line", _history(find, text, hours)),
         ]
     }
 
@@ -70,7 +70,7 @@ def _home(find: Find, text: Callable[[str], str]) -> list[Card]:
             )
         ),
     ]
-    cells = [
+    cells: list[Card] = [
         {
             "type": "tile",
             "entity": find("battery", f"cell_{number}_voltage"),
@@ -87,13 +87,23 @@ def _home(find: Find, text: Callable[[str], str]) -> list[Card]:
         _section(
             text("Now"),
             "mdi:transmission-tower",
-            {"type": "power-sankey", "grid_options": {"columns": 12, "rows": 6}},
             _tile(find("solar", "power"), text("Solar"), "amber"),
             _tile(find("house", "power"), text("House"), "blue"),
             _tile(find("meter", "power"), text("Grid"), "purple"),
             _tile(find("battery", "power"), text("Battery"), "teal"),
+            {
+                "type": "energy-distribution",
+                "link_dashboard": True,
+                "grid_options": {"columns": 12},
+            },
         ),
-        _section(text("Battery"), "mdi:battery-heart-variant", *battery),
+        _section(
+            text("Battery"),
+            "mdi:battery-heart-variant",
+            *battery,
+            _heading(text("Energy today"), "mdi:chart-bar"),
+            {"type": "energy-usage-graph", "grid_options": {"columns": 12, "rows": 5}},
+        ),
         _section(text("Cells"), "mdi:battery-outline", *cells),
     ]
 
@@ -145,7 +155,7 @@ def _controls(find: Find, picked: str, text: Callable[[str], str]) -> list[Card]
     ]
 
 
-def _history(find: Find, text: Callable[[str], str]) -> list[Card]:
+def _history(find: Find, text: Callable[[str], str], hours: float) -> list[Card]:
     powers = [
         {"entity": find("solar", "power"), "name": text("Solar")},
         {"entity": find("house", "power"), "name": text("House")},
@@ -161,8 +171,8 @@ def _history(find: Find, text: Callable[[str], str]) -> list[Card]:
     ]
     charge = [{"entity": find("battery", "state_of_charge"), "name": text("State of charge")}]
     return [
-        _section(text("Power"), "mdi:flash", _graph(powers)),
-        _section(text("Cell voltages"), "mdi:battery-outline", _graph(cells)),
+        _section(text("Power"), "mdi:flash", _graph(powers, hours)),
+        _section(text("Cell voltages"), "mdi:battery-outline", _graph(cells, hours)),
         _section(
             text("The last days"),
             "mdi:calendar-clock",
@@ -172,11 +182,11 @@ def _history(find: Find, text: Callable[[str], str]) -> list[Card]:
     ]
 
 
-def _graph(entities: list[Card]) -> Card:
+def _graph(entities: list[Card], hours: float) -> Card:
     return {
         "type": "history-graph",
         "entities": entities,
-        "hours_to_show": 1,
+        "hours_to_show": hours,
         "grid_options": {"columns": 12, "rows": 7},
     }
 
@@ -199,13 +209,17 @@ def _view(title: str, path: str, icon: str, sections: list[Card]) -> Card:
         "icon": icon,
         "type": "sections",
         "max_columns": 3,
+        "dense_section_placement": True,
         "sections": sections,
     }
 
 
 def _section(title: str, icon: str, *cards: Card) -> Card:
-    heading = {"type": "heading", "heading": title, "icon": icon, "heading_style": "title"}
-    return {"type": "grid", "cards": [heading, *cards]}
+    return {"type": "grid", "cards": [_heading(title, icon), *cards]}
+
+
+def _heading(title: str, icon: str) -> Card:
+    return {"type": "heading", "heading": title, "icon": icon, "heading_style": "title"}
 
 
 def _tile(

@@ -37,7 +37,7 @@ async def furnish(world: World) -> None:
 
 async def draw(world: World, language: str) -> None:
     """Draw our dashboard in a language."""
-    config = dashboard(world.entity, world.picked, language)
+    config = dashboard(world.entity, world.picked, language, hours=world.hours)
     await world.lab.ws({"type": "lovelace/config/save", "url_path": URL_PATH, "config": config})
 
 

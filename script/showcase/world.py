@@ -72,6 +72,8 @@ class World:
     speed: float = 1.0
     language: str = "en"
     port: int | None = None
+    hours: float = 1.0
+    """What the dashboard's graphs show."""
     say: Callable[[str], None] = print
     forms: dict[str, Any] = field(default_factory=dict)
     """What the flows asked on the way, by step."""
