@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path as File
 from typing import Any
 
@@ -25,6 +25,7 @@ from firmware_bridge.link.errors import (
 )
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
+from firmware_bridge.link.presence import Presence
 from firmware_bridge.link.session import Session
 from firmware_bridge.link.transport import BrokerConfig
 from tests.support.installation import ROOT, Peer, backbone, config, link, other
@@ -234,6 +235,25 @@ async def test_session_ends_at_the_worst_moments() -> None:
             await until(lambda: one.status.ready, 10)
 
 
+async def test_lost_right_after_connecting(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that breaks before it has said hello is one more attempt."""
+    hello = Presence.hello
+    attempts: list[str] = []
+
+    async def fail_twice(self: Presence, former: Iterable[str]) -> None:
+        attempts.append(self.id)
+        if len(attempts) < 3:
+            raise [NoAnswerError("too slow"), ConnectionLostError("lost")][len(attempts) - 1]
+        await hello(self, former)
+
+    monkeypatch.setattr(Presence, "hello", fail_twice)
+    async with link(broker, ready=False) as one:
+        await until(lambda: one.status.ready, 10)
+        assert len(set(attempts)) == 3
+
+
 async def test_slow_line(broker: Mosquitto) -> None:
     """Every write ends in time; what is said to be done is, and little more than that."""
     async with throttled("127.0.0.1", broker.port, 1500) as line:
@@ -260,14 +280,20 @@ async def test_slow_line(broker: Mosquitto) -> None:
         assert len(peer.state("home")) < len(done) + 20  # what was on the line already
 
 
-async def test_publishing_into_a_hole(broker: Mosquitto) -> None:
-    """Readings that the broker does not take fail; they do not fill the memory."""
+async def test_publishing_into_a_hole(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readings that the broker does not take fail; they do not fill the memory, nor end the pings."""
+    monkeypatch.setattr("firmware_bridge.link.presence.PING_INTERVAL", 0.05)
     async with link(broker) as one:
+        topic = f"run/ping/id/{one.id}"
         broker.pause()
         with pytest.raises(ConnectionLostError):
             for number in range(100_000):
                 one.publish(HOME / number, "x" * 2000)
+        await asyncio.sleep(0.1)
         broker.resume()
+        async with other(broker) as peer:
+            await until(lambda: len(peer.heard(topic)) > 2)
+            assert one.status.connected
 
 
 async def test_flood(broker: Mosquitto) -> None:

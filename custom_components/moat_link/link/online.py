@@ -184,7 +184,7 @@ class Online:
                 interest = Interest(path, subtree=False)
                 await self._allowed(self.presence.subscriptions.want(interest, qos=1))
             await self._allowed(self.presence.hello(former))
-            self.spawn(self._quietly(self.presence.stay()))
+            self.spawn(self.presence.stay())
             await self.announcer.begin()
             if self._shared.config.use_server:
                 await self._discover()

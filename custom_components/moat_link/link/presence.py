@@ -9,7 +9,7 @@ from typing import Final, Self
 from .clock import Stamps
 from .codec import ABSENT, Value, encode_payload
 from .config import LinkConfig, Statistics
-from .errors import EncodeError, LinkError
+from .errors import ConnectionLostError, EncodeError, LinkError
 from .identity import IDS, PING, PING_INTERVAL, fresh_id, ping, record
 from .message import Message
 from .meta import Meta, encode_meta
@@ -42,7 +42,6 @@ class Presence:
         self._statistics = statistics
         self._host = config.host
         self._stamps = stamps
-        self._record: Value = ABSENT
         self.writes = 0
 
     @classmethod
@@ -122,20 +121,13 @@ class Presence:
 
     async def identify(self, server: str | None) -> None:
         """Publish the identity record; `server` routes calls to us."""
-        said = record(self._host, server)
-        if said == self._record:
-            return
-        self._record = said
-        try:
-            await self.confirm(self.compose(IDS / self.id, said)[1])
-        except LinkError:
-            self._record = ABSENT
-            raise
+        await self.confirm(self.compose(IDS / self.id, record(self._host, server))[1])
 
     async def stay(self) -> None:
-        """Give signs of life until the session ends; ConnectionLostError says that it has."""
-        while True:
-            self._ping("auto")
+        """Give signs of life until the session ends."""
+        while not self.session.closed:
+            with contextlib.suppress(ConnectionLostError):  # the line may just be full
+                self._ping("auto")
             await asyncio.sleep(PING_INTERVAL)
 
     async def goodbye(self, withdrawn: Iterable[Path]) -> None:
