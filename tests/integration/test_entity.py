@@ -68,7 +68,8 @@ async def test_every_quantity(
     ]
     assert len(entries) == sum(len(described(q, 0)) for q in Quantity)
     for entry in entries:
-        assert entry.original_name, f"{entry.entity_id} ({entry.translation_key}) has no name"
+        named_like_device = entry.domain in {"light", "cover", "valve"}
+        assert entry.original_name or named_like_device, entry
         state = hass.states.get(entry.entity_id)
         assert state is not None
         assert state.state != "unavailable", entry.entity_id
@@ -87,7 +88,8 @@ async def test_names(hass: HomeAssistant, language: str) -> None:
     written = json.loads((INTEGRATION / "translations" / f"{language}.json").read_text())
     for platform, keys in written["entity"].items():
         for key, text in keys.items():
-            assert texts[f"component.{DOMAIN}.entity.{platform}.{key}.name"] == text["name"]
+            name = texts.get(f"component.{DOMAIN}.entity.{platform}.{key}.name")
+            assert name == text.get("name")
 
 
 async def test_icons() -> None:
