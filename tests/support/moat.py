@@ -12,7 +12,7 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 import yaml
 
@@ -35,7 +35,7 @@ moat:
         main: {{host: 127.0.0.1, port: {port}}}
         local: {{port: {socket}, mode: "0600"}}
       save: {{dir: {directory}/save}}
-      timeout: {{startup: 10, up: 1}}
+      timeout: {{startup: 10, up: 1, mqtt: 0.5}}
       ping: {{cycle: 2, gap: 0.5}}
 """
 
@@ -265,16 +265,15 @@ class Program:
 class Loader(yaml.SafeLoader):
     """Reads the YAML 1.2 that MoaT prints, where `on` is a text; paths are their dotted text."""
 
-    yaml_implicit_resolvers: ClassVar = {
-        first: [each for each in resolvers if each[0] != BOOLEAN]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
 
 def _path(_: Loader, node: yaml.Node) -> str:
     return str(node.value)
 
 
+Loader.yaml_implicit_resolvers = {
+    first: [each for each in resolvers if each[0] != BOOLEAN]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 Loader.add_implicit_resolver(BOOLEAN, re.compile("^(true|false)$"), ["t", "f"])
 Loader.add_constructor("!P", _path)
 

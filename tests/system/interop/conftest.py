@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_socket
-from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.moat_link.const import CONF_ALLOW_WRITE
-from tests.integration.conftest import entry_for
 from tests.integration.wire import Peer
 from tests.support.moat import ROOT, MoatServer
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
-WRITABLE = ["garden", "run.host", "error"]
+from .user import integration
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +52,20 @@ async def entry(
     hass: HomeAssistant, broker: Mosquitto, server: MoatServer
 ) -> AsyncIterator[MockConfigEntry]:
     """The integration, set up with the shared broker and connected to the server."""
-    entry = entry_for(broker, root=ROOT)
-    entry.add_to_hass(hass)
-    hass.config_entries.async_update_entry(entry, options={CONF_ALLOW_WRITE: WRITABLE})
-    await hass.config_entries.async_setup(entry.entry_id)
-    assert entry.state is ConfigEntryState.LOADED
-    await until(lambda: entry.runtime_data.link.status.server == server.name)
-    yield entry
-    assert await hass.config_entries.async_unload(entry.entry_id)
+    async with integration(hass, broker) as entry:
+        await until(lambda: entry.runtime_data.link.status.server == server.name)
+        yield entry
+
+
+@pytest.fixture
+def alone() -> Iterator[Mosquitto]:
+    """A broker for one test, without a server."""
+    with Mosquitto() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def other(alone: Mosquitto) -> AsyncIterator[Peer]:
+    """Somebody who describes devices on that broker."""
+    async with Peer(alone, root=ROOT) as peer:
+        yield peer
