@@ -120,7 +120,7 @@ class Hub:
             raise CommandError(CommandFailure.OFFLINE)
         command = prepare(point.description, value, now=self._clock.time(), reason=reason)
         target = command.service if isinstance(command, Call) else command.path
-        with self._sending(target, known=True):
+        with self._sending(target):
             if isinstance(command, Call):
                 await self._call(command)
             else:
@@ -164,12 +164,12 @@ class Hub:
 
     async def acknowledge_error(self, path: Path) -> None:
         """Note that somebody takes care of an error; CommandError says why not."""
-        with self._sending(ERRORS / path.resolve(), known=True):
+        with self._sending(ERRORS / path.resolve()):
             await self.link.ack_error(path)
 
     async def clear_error(self, path: Path) -> None:
         """Note that an error is over; CommandError says why not."""
-        with self._sending(ERRORS / path.resolve(), known=True):
+        with self._sending(ERRORS / path.resolve()):
             await self.link.clear_error(path)
 
     def has_settings_of(self, entry: MoatConfigEntry) -> bool:
@@ -193,23 +193,19 @@ class Hub:
                 self._picked.add(device_id)
                 self.site.put(about, issues)
 
-    def may_write(self, path: Path, *, known: bool = False) -> bool:
-        """Whether the options let something be written.
-
-        Paths that are known (a point's own command, an error) may be if no others are named.
-        """
+    def may_write(self, path: Path) -> bool:
+        """Whether the options let something be written: if they name paths, only below those."""
         if self._read_only:
             return False
-        if known and not self._allowed:
-            return True
-        return any(path.resolve().starts_with(prefix) for prefix in self._allowed)
+        path = path.resolve()
+        return not self._allowed or any(path.starts_with(prefix) for prefix in self._allowed)
 
     @contextmanager
-    def _sending(self, target: Path, *, known: bool = False) -> Iterator[None]:
+    def _sending(self, target: Path) -> Iterator[None]:
         """Check whether anything may be sent to this target, and say what its failure means."""
         if not self.connected:
             raise CommandError(CommandFailure.OFFLINE)
-        if not self.may_write(target, known=known):
+        if not self.may_write(target):
             raise CommandError(CommandFailure.NOT_ALLOWED, str(target))
         try:
             yield
