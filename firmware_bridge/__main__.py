@@ -85,6 +85,7 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     add("--interval", type=float, metavar="S", help="seconds between two readings (1)")
     add("--devices", metavar="A,B", help="only these devices")
     add("--id-prefix", metavar="TEXT", help="before every device's id")
+    add("--language", choices=("en", "de"), help="of all names (en)")
     add(
         "--fault",
         action="append",
@@ -103,6 +104,7 @@ def _simulation(options: argparse.Namespace) -> Config:
         "interval": options.interval,
         "devices": options.devices.split(",") if options.devices else None,
         "id_prefix": options.id_prefix,
+        "language": options.language,
         "faults": options.fault,
     }
     broker = {

@@ -46,6 +46,7 @@ _SCHEMA = vol.Schema(
         vol.Optional("longitude", default=11.08): _number(-180, 180),
         vol.Optional("devices", default=list(SHEETS)): [vol.In(SHEETS)],
         vol.Optional("id_prefix", default=""): vol.Match("^[A-Za-z0-9_-]{0,32}$"),
+        vol.Optional("language", default="en"): vol.In(("en", "de")),
         vol.Optional("faults", default=list): [fault],
     }
 )
@@ -62,6 +63,7 @@ def configure(table: Mapping[str, object]) -> Opener:
         place=Place(latitude=checked["latitude"], longitude=checked["longitude"]),
         devices=tuple(dict.fromkeys(checked["devices"])),
         id_prefix=checked["id_prefix"],
+        language=checked["language"],
         faults=frozenset(checked["faults"]),
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import compress
 from types import TracebackType
@@ -16,6 +16,7 @@ from ...link.describe import DeviceDescription
 from ...link.errors import NotFoundError, RefusedError
 from .battery_sheet import SHEET as BATTERY_SHEET
 from .energy_sheets import HOUSE_SHEET, INVERTER_SHEET, METER_SHEET, ROOF_SHEET
+from .german import GERMAN
 from .home import Home
 from .house_sheets import (
     BLIND_SHEET,
@@ -74,6 +75,7 @@ class Options:
     place: Place = field(default_factory=Place)
     devices: tuple[str, ...] = tuple(SHEETS)
     id_prefix: str = ""
+    language: str = "en"  # of all names
     faults: frozenset[tuple[Fault, str]] = frozenset()
 
 
@@ -218,20 +220,31 @@ class Simulator(Driver):
         return Offer(
             description=DeviceDescription(
                 id=prefix + sheet.id,
-                name=sheet.name,
+                name=self._say(sheet.name),
                 kind=sheet.kind,
                 maker=_MAKER,
-                model=sheet.model,
+                model=self._say(sheet.model),
                 serial=f"SIM-{self._options.seed:04d}-{sheet.id.upper()}",
                 software=_VERSION,
                 hardware=sheet.hardware,
                 via=self._via(sheet),
-                area=sheet.area,
-                parts=sheet.parts,
-                points=tuple(row.point for row in sheet.rows),
+                area=self._say(sheet.area) if sheet.area else None,
+                parts={
+                    key: replace(part, name=self._say(part.name))
+                    for key, part in sheet.parts.items()
+                },
+                points=tuple(
+                    replace(row.point, name=self._say(row.point.name))
+                    if row.point.name
+                    else row.point
+                    for row in sheet.rows
+                ),
             ),
             filters={row.point.key: row.filter for row in sheet.rows},
         )
+
+    def _say(self, name: str) -> str:
+        return GERMAN.get(name, name) if self._options.language == "de" else name
 
     def _via(self, sheet: Sheet) -> str | None:
         if sheet.via is None or sheet.via not in self._options.devices:

@@ -12,6 +12,7 @@ from firmware_bridge.catalogue import Catalogue
 from firmware_bridge.commands import checked
 from firmware_bridge.driver import Driver, DriverError, Offer, Reading
 from firmware_bridge.drivers.simulator import configure
+from firmware_bridge.drivers.simulator.german import GERMAN
 from firmware_bridge.drivers.simulator.simulator import SHEETS
 from firmware_bridge.link.clock import Clock
 from firmware_bridge.link.codec import Value, encode_payload
@@ -353,3 +354,34 @@ def test_sheets_have_different_paths() -> None:
         if row.point.path is not None
     ]
     assert len(places) == len(set(places))
+
+
+def names(driver: Driver) -> list[str]:
+    """Return every name that a simulator gives, in order."""
+    return [
+        name
+        for offer in driver.offers()
+        for about in (offer.description,)
+        for name in (
+            about.name,
+            about.model,
+            about.area,
+            *(part.name for part in about.parts.values()),
+            *(point.name for point in about.points),
+        )
+        if name is not None
+    ]
+
+
+def test_german() -> None:
+    """The same home in German: every English word has a translation that is used."""
+    english = names(configure({})(HandClock()))
+    german = names(configure({"language": "de"})(HandClock()))
+    said = dict(zip(english, german, strict=True))
+    assert said["Ceiling light"] == "Deckenlampe"
+    assert said["Cell 16"] == "Zelle 16"
+    assert {name for name in said if name in GERMAN} == GERMAN.keys()
+    assert {name for name, other in said.items() if name == other} == {
+        *("L1", "L2", "L3", "Simulation", "Firmware"),
+        *("7.98 kWp", "Dimmer 14 W", "Hybrid 6 kW", "LFP 16S 280 Ah"),
+    }
