@@ -4,10 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 type Card = dict[str, Any]
+type Name = str | Card
 type Find = Callable[[str, str], str]
 """From a device and a key to the entity."""
 
 CELLS = 16
+OWN_NAME: Card = {"type": "entity"}
+"""The entity's name without its device's, where the section says which device it is."""
 GERMAN = {
     "Home": "Haus",
     "Now": "Jetzt",
@@ -52,6 +55,7 @@ def _home(find: Find, text: Callable[[str], str]) -> list[Card]:
         {
             "type": "gauge",
             "entity": find("battery", "state_of_charge"),
+            "name": OWN_NAME,
             "needle": False,
             "min": 0,
             "max": 100,
@@ -59,7 +63,7 @@ def _home(find: Find, text: Callable[[str], str]) -> list[Card]:
             "grid_options": {"columns": 6, "rows": 4},
         },
         *(
-            _tile(find("battery", key), color=color)
+            _tile(find("battery", key), OWN_NAME, color)
             for key, color in (
                 ("power", "teal"),
                 ("voltage", "teal"),
@@ -113,21 +117,21 @@ def _controls(find: Find, picked: str, text: Callable[[str], str]) -> list[Card]
         _section(
             text("Inverter"),
             "mdi:solar-power",
-            _tile(find("inverter", "mode"), features=["select-options"], columns=12),
-            _tile(find("inverter", "set_power"), features=["numeric-input"], columns=12),
-            _tile(find("inverter", "reserve"), features=["numeric-input"], columns=12),
-            _tile(find("inverter", "state")),
-            _tile(find("inverter", "release")),
+            _tile(find("inverter", "mode"), OWN_NAME, features=["select-options"], columns=12),
+            _tile(find("inverter", "set_power"), OWN_NAME, features=["numeric-input"], columns=12),
+            _tile(find("inverter", "reserve"), OWN_NAME, features=["numeric-input"], columns=12),
+            _tile(find("inverter", "state"), OWN_NAME),
+            _tile(find("inverter", "release"), OWN_NAME),
         ),
         _section(
             text("Cellar"),
             "mdi:stairs-down",
-            _tile(find("board", "relay_1"), features=["toggle"]),
-            _tile(find("board", "relay_2"), features=["toggle"]),
-            _tile(find("board", "door")),
-            _tile(find("board", "button")),
-            _tile(find("board", "temperature"), color="orange"),
-            _tile(find("board", "humidity"), color="blue"),
+            _tile(find("board", "relay_1"), OWN_NAME, features=["toggle"]),
+            _tile(find("board", "relay_2"), OWN_NAME, features=["toggle"]),
+            _tile(find("board", "door"), OWN_NAME),
+            _tile(find("board", "button"), OWN_NAME),
+            _tile(find("board", "temperature"), OWN_NAME, color="orange"),
+            _tile(find("board", "humidity"), OWN_NAME, color="blue"),
             _tile(picked, color="light-blue", columns=12),
         ),
         _section(
@@ -142,15 +146,15 @@ def _controls(find: Find, picked: str, text: Callable[[str], str]) -> list[Card]
             text("Garden"),
             "mdi:flower",
             _tile(find("valve", "valve"), features=["valve-open-close"], columns=12),
-            _tile(find("weather", "temperature"), color="orange"),
-            _tile(find("weather", "irradiance"), color="amber"),
+            _tile(find("weather", "temperature"), OWN_NAME, color="orange"),
+            _tile(find("weather", "irradiance"), OWN_NAME, color="amber"),
         ),
         _section(
             text("Simulation"),
             "mdi:test-tube",
-            _tile(find("simulation", "weather"), features=["select-options"], columns=12),
-            _tile(find("simulation", "door"), features=["select-options"], columns=12),
-            _tile(find("simulation", "press")),
+            _tile(find("simulation", "weather"), OWN_NAME, features=["select-options"], columns=12),
+            _tile(find("simulation", "door"), OWN_NAME, features=["select-options"], columns=12),
+            _tile(find("simulation", "press"), OWN_NAME),
         ),
     ]
 
@@ -224,7 +228,7 @@ def _heading(title: str, icon: str) -> Card:
 
 def _tile(
     entity: str,
-    name: str | None = None,
+    name: Name | None = None,
     color: str | None = None,
     *,
     features: list[str] | None = None,

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from playwright.async_api import Error as BrowserError
 
+from firmware_bridge.drivers.simulator.german import GERMAN
 from tests.support.browser import Browser
 
 from .furniture import URL_PATH, draw
-from .world import DOMAIN, PICKED, MissingError, World, eventually
+from .world import DOMAIN, PICKED, MissingError, World
 
 WIDE = 1680
 HIGH = 1500
@@ -23,7 +24,7 @@ async def take_pictures(world: World, folder: Path) -> None:
     failed: list[str] = []
     for language in ("en", "de"):
         if language != world.language:
-            await speak(world, language)
+            await _translate(world, language)
         async with Browser(
             world.lab.url, world.lab.token, language=language, zone=world.site.zone
         ) as browser:
@@ -39,17 +40,20 @@ async def take_pictures(world: World, folder: Path) -> None:
         raise MissingError("\n  ".join(failed))
 
 
-async def speak(world: World, language: str) -> None:
-    """Have Home Assistant, and with it all names, in another language."""
-    await world.lab.ws({"type": "config/core/update", "language": language})
-    await world.lab.api("POST", f"/api/config/config_entries/entry/{world.entry_id}/reload")
-    power = world.entity("house", "power")
-
-    async def look() -> bool:
-        return bool((await world.state(power))["state"] not in {"unavailable", "unknown"})
-
-    await eventually(look, "the values are back after a reload")
-    await world.learn()
+async def _translate(world: World, language: str) -> None:
+    """Have everything in another language; rooms were named once and for all, so rename them."""
+    await world.speak(language)
+    (areas,) = await world.lab.ws({"type": "config/area_registry/list"})
+    await world.lab.ws(
+        *(
+            {
+                "type": "config/area_registry/update",
+                "area_id": area["area_id"],
+                "name": GERMAN.get(area["name"], area["name"]),
+            }
+            for area in areas
+        )
+    )
     await draw(world, language)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -43,6 +43,7 @@ type = "simulator"
 speed = {speed}
 latitude = {latitude}
 longitude = {longitude}
+language = "{language}"
 """
 
 
@@ -89,6 +90,7 @@ class World:
             language=self.language,
             configuration=HASS,
         )
+        (self.directory / "bridge.log").write_bytes(b"")
         self.bridge: asyncio.subprocess.Process | None = None
         self.entry_id = ""
         self._stack = contextlib.AsyncExitStack()
@@ -99,7 +101,8 @@ class World:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.broker.close)
             await asyncio.to_thread(self.broker.start)
-            await stack.enter_async_context(self._run_bridge())
+            stack.push_async_callback(self._stop_bridge)
+            await self._start_bridge()
             await stack.enter_async_context(neighbour(self.broker.port, ROOT, PICKED))
             self.say("Starting Home Assistant …")
             await stack.enter_async_context(self.lab)
@@ -110,6 +113,16 @@ class World:
     async def __aexit__(self, *_: object) -> None:
         """Stop everything, the last first."""
         await self._stack.aclose()
+
+    async def speak(self, language: str) -> None:
+        """Have everything, running, in another language: the home, and Home Assistant."""
+        self.language = language
+        await self._stop_bridge()
+        await self._start_bridge()
+        await self.lab.ws({"type": "config/core/update", "language": language})
+        await self.lab.api("POST", f"/api/config/config_entries/entry/{self.entry_id}/reload")
+        await self.learn()
+        await self.reaches(self.entity("board", "online"), "on")
 
     @property
     def bridge_log(self) -> str:
@@ -166,8 +179,7 @@ class World:
 
         await eventually(look, f"{entity_id} is {' or '.join(wanted)}", timeout)
 
-    @contextlib.asynccontextmanager
-    async def _run_bridge(self) -> AsyncIterator[None]:
+    async def _start_bridge(self) -> None:
         """Run the bridge as its users do, from a configuration file."""
         config = self.directory / "bridge.toml"
         config.write_text(
@@ -177,19 +189,20 @@ class World:
                 speed=float(self.speed),
                 latitude=float(self.site.latitude),
                 longitude=float(self.site.longitude),
+                language=self.language,
             )
         )
-        with (self.directory / "bridge.log").open("wb") as log:
-            process = self.bridge = await asyncio.create_subprocess_exec(
+        with (self.directory / "bridge.log").open("ab") as log:
+            self.bridge = await asyncio.create_subprocess_exec(
                 *(str(BRIDGE_PYTHON.absolute()), "-m", "firmware_bridge", "run", str(config)),
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
-        try:
-            yield
-        finally:
-            await _end(process)
+
+    async def _stop_bridge(self) -> None:
+        if self.bridge is not None:
+            await _end(self.bridge)
 
     async def _set_up(self) -> None:
         """Configure the integration like a user, unless that has been done here before."""
