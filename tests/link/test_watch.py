@@ -75,6 +75,18 @@ def test_future_blocks_nobody() -> None:
     assert [value for _, value in seen.values] == [1, "future", 2, 3, "future again", 4]
 
 
+def test_clock_set_back() -> None:
+    """What came while our clock was ahead gives way to what is said now, and stays away."""
+    one, seen = watch()
+    ahead = message("a", "ahead", NOW + 3600)
+    assert one.deliver(ahead, NOW + 3600)
+    assert not one.deliver(message("a", "old", NOW - 3600), NOW)
+    assert one.deliver(message("a", 1, NOW), NOW)
+    assert not one.deliver(ahead, NOW + 1)
+    assert one.deliver(message("a", 2, NOW + 1), NOW + 1)
+    assert [value for _, value in seen.values] == ["ahead", 1, 2]
+
+
 def test_future_that_has_come() -> None:
     """Once the time has come, a message from the former future is like any other."""
     one, _ = watch()

@@ -6,6 +6,8 @@ The rules for one node (docs/wire.md, "Which message wins"):
 * A time more than FUTURE seconds ahead of our clock is taken, but counts as its arrival for what
   comes after it: a source with a wrong clock locks nobody out. When such a message has been
   overtaken, a replay of it is dropped for as long as it still lies in the future.
+* What lies that far in the future only because our clock has been set back since counts as having
+  come FUTURE seconds ago: neither does it lock anybody out.
 * Below `run`, what is not retained is an event: delivered as it comes, never part of the state.
 """
 
@@ -170,17 +172,26 @@ class Watch:
         last = self._times.get(topic)
         early = self._early.get(topic) if self._early else None
         if last is not None and time <= last:
-            # Overtaken: what is there lay in the future when it came, and this is younger than that.
-            return early is not None and early[0] == last and early[1] < time < last
+            if early is None or early[0] != last:
+                if last <= now + FUTURE:
+                    return False
+                early = self._note_early(topic, last, now - FUTURE)
+            # Overtaken: what is there lies in the future, and this is younger than its arrival.
+            return early[1] < time < last
         if time > now + FUTURE:
             if early is not None and early[0] == time:
                 return False
-            self._early[topic] = (time, now)
-            if len(self._early) > EARLY:
-                del self._early[next(iter(self._early))]
+            self._note_early(topic, time, now)
         elif early is not None and early[0] <= time:
             del self._early[topic]
         return True
+
+    def _note_early(self, topic: str, time: float, arrival: float) -> tuple[float, float]:
+        """Remember a message from the future, and when it came."""
+        self._early[topic] = early = (time, arrival)
+        if len(self._early) > EARLY:
+            del self._early[next(iter(self._early))]
+        return early
 
     def _store(self, topic: str, message: Message) -> None:
         if message.value is ABSENT:
