@@ -61,7 +61,8 @@ async def check(world: World, pictures: Path, say: Callable[[str], None]) -> int
         await prove("the logs are clean", _logs_are_clean(world))
     await prove("nothing is left running", _nothing_runs(world))
     if failed:
-        say(f"Missing: {', '.join(failed)}")
+        world.keep_logs(pictures)
+        say(f"Missing: {', '.join(failed)}; the logs are in {pictures}/")
     return 1 if failed else 0
 
 

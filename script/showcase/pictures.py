@@ -61,7 +61,7 @@ async def _size(browser: Browser, height: int) -> None:
     await browser.page.set_viewport_size({"width": browser.width, "height": height})
 
 
-async def _dashboard(browser: Browser, view: str, *appears: str, height: int = 900) -> None:
+async def _dashboard(browser: Browser, view: str, *appears: str, height: int = 1250) -> None:
     await _size(browser, height)
     await browser.open(f"/{URL_PATH}/{view}", "hui-sections-view hui-card", *appears)
 

@@ -129,6 +129,13 @@ class World:
         """What the bridge has logged."""
         return (self.directory / "bridge.log").read_text()
 
+    def keep_logs(self, folder: Path) -> None:
+        """Put the logs where they outlive us."""
+        folder.mkdir(exist_ok=True)
+        (folder / "home-assistant.log").write_text(self.lab.log)
+        (folder / "bridge.log").write_text(self.bridge_log)
+        (folder / "broker.log").write_text(self.broker.log)
+
     def entity(self, device: str, key: str) -> str:
         """Return the entity of a described point."""
         suffix = f"_{device}:{key}"
