@@ -82,7 +82,7 @@ class World:
     def __post_init__(self) -> None:
         """Describe what will run."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.broker = Mosquitto(extra="max_queued_messages 10000")
+        self.broker = Mosquitto(own_group=True)
         self.lab = Lab(
             self.directory / "homeassistant",
             port=self.port,

@@ -34,6 +34,7 @@ class Mosquitto:
     the identity of the server, `client_ca` the PEM of the authority whose clients alone are let in.
     `extra` is raw configuration of the listener or in general; `listeners` are further listeners,
     each as its own raw block ("listener 0 /path/to/socket"), with the same users and ACL.
+    With `own_group`, a terminal's Ctrl-C does not reach it: whoever started it ends it in order.
     All methods block for a few milliseconds and work in and out of an event loop.
     """
 
@@ -50,6 +51,7 @@ class Mosquitto:
         persistence: bool = False,
         extra: str = "",
         listeners: Sequence[str] = (),
+        own_group: bool = False,
     ) -> None:
         """Describe the broker; nothing runs until `start`."""
         self.port = port or free_port()
@@ -60,6 +62,7 @@ class Mosquitto:
         self._persistence = persistence
         self._extra = extra
         self._listeners = tuple(listeners)
+        self._own_group = own_group
         self._users = users is not None
         self._acl = acl is not None
         self.set_users(users or {})
@@ -91,7 +94,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [program, "-c", self.directory / "mosquitto.conf"],
             stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is for us, who end it in order
+            process_group=0 if self._own_group else None,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
