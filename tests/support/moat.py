@@ -37,6 +37,7 @@ moat:
       save: {{dir: {directory}/save}}
       timeout: {{startup: 10, up: 1, mqtt: 0.5}}
       ping: {{cycle: 2, gap: 0.5}}
+      probe: {{repeat: {probe}, timeout: 3}}
 """
 
 
@@ -53,8 +54,8 @@ class MoatServer:
 
     host = "127.0.0.1"
 
-    def __init__(self, broker: Mosquitto, *, name: str = "one", root: str = ROOT) -> None:
-        """Describe the server; nothing runs until `start`."""
+    def __init__(self, broker: Mosquitto, *, name: str = "one", probe: float = 30) -> None:
+        """Describe the server; nothing runs until `start`. It probes clients every `probe` s."""
         self.name = name
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="moat-server-"))
@@ -65,11 +66,12 @@ class MoatServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.configuration.write_text(
             CONFIGURATION.format(
-                root=root,
+                root=ROOT,
                 broker=broker,
                 socket=self.socket,
                 port=self.port,
                 directory=self.directory,
+                probe=probe,
             )
         )
 
