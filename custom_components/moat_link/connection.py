@@ -3,8 +3,6 @@
 import ssl
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path as File
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from homeassistant.const import (
@@ -29,9 +27,8 @@ from .const import (
 )
 from .link.client import LinkConfig
 from .link.direct import DEFAULT_PORT as DEFAULT_SERVER_PORT, Endpoint
-from .link.errors import TlsError
 from .link.path import Path
-from .link.transport import BrokerConfig
+from .link.transport import BrokerConfig, tls_context
 
 NAME: Final = "homeassistant"
 
@@ -83,21 +80,8 @@ def _tls_context(data: Mapping[str, Any]) -> ssl.SSLContext | None:
     mode = Tls(data.get(CONF_TLS, Tls.OFF))
     if mode is Tls.OFF:
         return None
-    try:
-        context = ssl.create_default_context(cadata=data.get(CONF_CA) or None)
-        if certificate := data.get(CONF_CLIENT_CERT):
-            _load_client_certificate(context, certificate, data[CONF_CLIENT_KEY])
-    except (ssl.SSLError, ValueError) as err:
-        raise TlsError(str(err)) from err
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = tls_context(
+        data.get(CONF_CA) or None, data.get(CONF_CLIENT_CERT) or None, data.get(CONF_CLIENT_KEY)
+    )
     context.check_hostname = mode is Tls.ON
     return context
-
-
-def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Hand PEM texts to OpenSSL, which takes them from files only."""
-    with TemporaryDirectory(prefix="moat_link") as name:
-        file = File(name, "client.pem")
-        file.touch(0o600)
-        file.write_text(f"{certificate}\n{key}\n", encoding="ascii")
-        context.load_cert_chain(file)
