@@ -1,6 +1,7 @@
 """The broker, the other side and the config entry are those of the integration's tests."""
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path as File
@@ -61,3 +62,11 @@ def denying(socket_enabled: None, tmp_path: File) -> Iterator[Mosquitto]:
     settings.write_text(json.dumps(security))
     with Mosquitto(extra=f"plugin {plugin}\nplugin_opt_config_file {settings}\n") as broker:
         yield broker
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Log nothing: pytest keeps the records, and with them what they mention."""
+    logging.disable(logging.INFO)
+    yield
+    logging.disable(logging.NOTSET)
