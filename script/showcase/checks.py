@@ -128,7 +128,7 @@ async def _values_move(world: World) -> None:
         return not moving
 
     try:
-        await eventually(look, "", 2 * SECONDS)
+        await eventually(look, "", 4 * SECONDS)
     except MissingError:
         raise MissingError(f"these do not move: {', '.join(moving)}") from None
 
