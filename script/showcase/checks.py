@@ -59,9 +59,10 @@ async def check(world: World, pictures: Path, say: Callable[[str], None]) -> int
         await prove(f"pictures in {pictures}/", take_pictures(world, pictures))
         await prove("the broker's restart heals", _heals(world))
         await prove("the logs are clean", _logs_are_clean(world))
+        if failed:
+            world.keep_logs(pictures)
     await prove("nothing is left running", _nothing_runs(world))
     if failed:
-        world.keep_logs(pictures)
         say(f"Missing: {', '.join(failed)}; the logs are in {pictures}/")
     return 1 if failed else 0
 
