@@ -475,6 +475,25 @@ async def test_owner_without_record(broker: Mosquitto, peer: Peer) -> None:
             assert (await caller.call(SERVICE, ["heat"], 2)).value == {"heating": 2}
 
 
+async def test_owner_with_an_old_record(broker: Mosquitto, peer: Peer) -> None:
+    """The record names a server that does not know the owner (any more): it is asked by request."""
+    async with backbone(broker) as base:
+        await base.announce()
+        async with link(broker) as caller, link(broker, host="there", use_server=False) as owner:
+            done = await offer(owner)
+            await until_announced(caller)
+            record: Value = {"host": "there", "srv": base.server.name}
+            await peer.say(f"run/id/{owner.id}", record, time=time.time() + 1)
+            await until(lambda: base.server.nodes["run", "id", owner.id].value == record)
+            assert (await caller.call(SERVICE, ["heat"], 1)).value == {"heating": 1}
+            assert done == [(1, False)]
+            silent: Value = {"id": "_gone", "path": ["k"], "up": True}
+            await peer.say("run/host/there/silent", silent, time=time.time())
+            await peer.say("run/id/_gone", record, time=time.time())
+            with pytest.raises(RefusedError, match="no way to"):
+                await caller.call(Path("run", "host", "there", "silent"), ["x"])
+
+
 def owner_key(peer: Peer) -> str:
     """Return the first element of the path where the service's commands are called."""
     said: Any = peer.last("run/host/there/oven")

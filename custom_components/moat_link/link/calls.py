@@ -48,7 +48,12 @@ class Calls:
                 raise NotFoundError(f"no service at {service}")
         try:
             if (server := self._server()) is not None and (name := await self._server_of(owner)):
-                return await server.call(name, owner, route, arguments, keywords)
+                try:
+                    return await server.call(name, owner, route, arguments, keywords)
+                except NotFoundError as err:
+                    if str(err) != owner:
+                        raise
+                    # the record is out of date: the owner is not connected to that server
             if requestable:
                 return await self._requester.ask(owner, route, arguments, keywords)
         except RemoteError as err:

@@ -17,7 +17,8 @@ from .user import integration
 
 @pytest.fixture(autouse=True)
 def real_home_assistant(enable_custom_integrations: None, socket_enabled: None) -> None:
-    """Every test loads custom_components/ and may use the network."""
+    """Every test loads custom_components/ and may use the loopback interface and Unix sockets."""
+    pytest_socket.socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
 
 
 @pytest.fixture(scope="session")

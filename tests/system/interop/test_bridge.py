@@ -93,3 +93,25 @@ async def test_server_restarts(hass: HomeAssistant, alone: Mosquitto) -> None:
             await control(hass, "switch.turn_off", HEATER)
             await until(shows(hass, HEATER, STATE_OFF), 2)
         await until(shows(hass, HEATER, STATE_UNAVAILABLE))
+
+
+async def test_two_servers(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+    """The bridge is connected to one server, and we to another: they pass the command on."""
+    await other.follow("run")
+    second = MoatServer(alone, name="two")
+    with MoatServer(alone):
+        try:
+            async with bridge(alone):
+                await until(lambda: other.pages.get("run/host/lab/bridge"), 10)
+                await asyncio.to_thread(second.start)
+                record = "run/id/" + other.pages["run/host/lab/bridge"]["id"]
+                await until(lambda: other.pages[record].get("srv") == "one")
+                ours = {"server_path": str(second.socket)}
+                async with integration(hass, alone, **ours) as entry:
+                    await until(lambda: entry.runtime_data.link.status.server == "two")
+                    await until(shows(hass, HEATER, STATE_OFF), 15)
+                    await control(hass, "switch.turn_on", HEATER)
+                    await until(shows(hass, HEATER, STATE_ON), 2)
+            assert not [topic for topic, _, _ in other.received if topic.startswith("run/request/")]
+        finally:
+            second.close()
