@@ -289,7 +289,7 @@ def test_routes() -> None:
     assert watches.seen("a/x") is None
     assert watches.known("a/b/c") is None
     inner.mark()
-    assert watches.known("a/b/c") is inner.messages["a/b/c"]
+    assert watches.known("a/b/c") == inner.messages["a/b/c"]
     watches.remove(outer)
     watches.remove(outer)
     assert watches.concerned("a/b/c") == (inner,)

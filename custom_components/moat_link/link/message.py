@@ -21,6 +21,8 @@ class Message:
     meta: Meta
     retained: bool
     """Whether it was published to stay."""
+    coded: bytes | None = field(default=None, repr=False, compare=False)
+    """The value as it came, if it came as CBOR in a message of its own."""
     _path: Path | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -62,4 +64,5 @@ def decode_message(
         decode_payload(payload, text),
         Meta(f"via:{me}", now) if meta is None else decode_meta(meta, now),
         retained,
+        None if text else payload,
     )

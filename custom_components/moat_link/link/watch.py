@@ -14,12 +14,12 @@ The rules for one node (docs/wire.md, "Which message wins"):
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Final
 
 from .codec import ABSENT
 from .message import Message
 from .meta import Meta
+from .mirror import Mirror
 from .path import Path
 from .subscriptions import Interest
 
@@ -57,8 +57,8 @@ class Watch:
         self.interest = Interest(prefix, subtree)
         self._topic = prefix.topic
         self._below = f"{prefix.topic}/" if prefix else ""
-        self._messages: dict[str, Message] = {}
-        self.messages: Mapping[str, Message] = MappingProxyType(self._messages)
+        self._mirror = Mirror()
+        self.messages: Mapping[str, Message] = self._mirror
         self._times: dict[str, float] = {}
         self._graves: dict[str, None] = {}
         self._early: dict[str, tuple[float, float]] = {}
@@ -104,7 +104,7 @@ class Watch:
 
     def repeats(self, message: Message) -> bool:
         """Tell whether a replayed message without metadata is one that we know already."""
-        known = self._messages.get(message.topic)
+        known = self._mirror.get(message.topic)
         return (
             known is not None
             and known.value == message.value
@@ -135,8 +135,8 @@ class Watch:
         mentioned, self._mentioned = self._mentioned or set(), None
         return {
             topic
-            for topic, message in self._messages.items()
-            if topic not in mentioned and (message.retained or not retained_only)
+            for topic in self._mirror.topics(retained_only=retained_only)
+            if topic not in mentioned
         }
 
     def doom(self, topics: Iterable[str]) -> None:
@@ -156,7 +156,7 @@ class Watch:
     def forget(self, topics: Iterable[str], origin: str, now: float) -> None:
         """Delete nodes that are gone; their last message, or any newer one, brings them back."""
         for topic in sorted(topics):
-            if topic in self._messages:
+            if topic in self._mirror:
                 last = self._times[topic]
                 self._bury(topic, math.nextafter(last, -math.inf))
                 message = Message(topic, ABSENT, Meta(origin, now), retained=True)
@@ -198,14 +198,14 @@ class Watch:
             self._bury(topic, message.meta.time)
             return
         self._times[topic] = message.meta.time
-        self._messages[topic] = message
+        self._mirror.put(message)
         if self._graves:
             self._graves.pop(topic, None)
 
     def _bury(self, topic: str, time: float) -> None:
         """Forget the value, but not the time: older writes must stay without effect."""
         self._times[topic] = time
-        self._messages.pop(topic, None)
+        self._mirror.drop(topic)
         self._graves.pop(topic, None)
         self._graves[topic] = None
         if len(self._graves) > GRAVES:
@@ -229,6 +229,7 @@ class Watches:
         """Start without any."""
         self._watches: dict[Watch, None] = {}
         self._routes: dict[str, tuple[Watch, ...]] = {}
+        self._groups: dict[tuple[Watch, ...], tuple[Watch, ...]] = {}  # one of each for all topics
 
     def __iter__(self) -> Iterator[Watch]:
         """Go through them in the order of their start."""
@@ -237,18 +238,19 @@ class Watches:
     def add(self, watch: Watch) -> None:
         """Start routing to a watch."""
         self._watches[watch] = None
-        self._routes.clear()
+        self._reroute()
 
     def remove(self, watch: Watch) -> None:
         """Stop routing to a watch."""
         self._watches.pop(watch, None)
-        self._routes.clear()
+        self._reroute()
 
     def concerned(self, topic: str) -> tuple[Watch, ...]:
         """Return the watches a relative topic lies in."""
         watches = self._routes.get(topic)
         if watches is None:
             watches = tuple(watch for watch in self._watches if watch.covers(topic))
+            watches = self._groups.setdefault(watches, watches)
             if len(self._routes) >= ROUTES:
                 self._routes.clear()
             self._routes[topic] = watches
@@ -265,6 +267,10 @@ class Watches:
             if watch.complete and (message := watch.messages.get(topic)) is not None:
                 return message
         return None
+
+    def _reroute(self) -> None:
+        self._routes.clear()
+        self._groups.clear()
 
 
 def _ignore(_: Message) -> None:
