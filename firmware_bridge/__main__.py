@@ -12,6 +12,7 @@ from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
 from .link.client import Link
+from .server import cli
 
 OK, FAILED, USAGE = 0, 1, 2
 _EXAMPLE = FilePath(__file__).parent / "packaging" / "bridge.toml"
@@ -24,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)-7s %(message)s",
         level=logging.DEBUG if options.verbose else logging.INFO,
     )
+    code: int = options.execute(options)
+    return code
+
+
+def _bridge(options: argparse.Namespace) -> int:
     try:
         config = options.configure(options)
         settings = link_config(config)
@@ -60,10 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", parents=[common], help="run as a configuration file says")
     run.add_argument("config", type=FilePath, metavar="CONFIG", help=f"TOML, see {_EXAMPLE}")
-    run.set_defaults(configure=lambda options: read(options.config, DRIVERS))
+    run.set_defaults(execute=_bridge, configure=lambda options: read(options.config, DRIVERS))
     simulate = commands.add_parser("simulate", parents=[common], help="run a simulated home")
     _add_simulation(simulate)
-    simulate.set_defaults(configure=_simulation)
+    simulate.set_defaults(execute=_bridge, configure=_simulation)
+    server = commands.add_parser("server", help="run a MoaT-Link server")
+    server.add_argument("-v", "--verbose", action="store_true", help="log details")
+    cli.add_arguments(server)
+    server.set_defaults(execute=cli.execute)
     return parser
 
 

@@ -302,6 +302,10 @@ class FrameReader:
         self._waiting: Scanner | None = None
         self._buffer = bytearray()
 
+    def allow(self, max_frame: int) -> None:
+        """Refuse frames of more than `max_frame` bytes from now on."""
+        self._limits = self._limits._replace(size=max_frame)
+
     def feed(self, data: bytes) -> list[list[Value]]:
         """Return the frames that these bytes complete. Raise DecodeError; then hang up."""
         frames: list[list[Value]] = []

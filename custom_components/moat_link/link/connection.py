@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol, override
 
 from .codec import FrameReader, encode_frame
@@ -21,6 +21,7 @@ __all__ = [
     "Connection",
     "FrameSource",
     "Handler",
+    "Quick",
     "Reply",
     "Request",
     "Stream",
@@ -39,6 +40,7 @@ _LINGER: Final = 1.5  # seconds for the other side to end a stream that we left
 
 type Answer = Reply | Value
 type Handler = Callable[[Request], Awaitable[Answer]]
+type Quick = Callable[[Reply], Answer]
 
 
 class FrameSource(Protocol):
@@ -51,8 +53,8 @@ class FrameSource(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """An asyncio protocol with an engine; for either side of a link.
 
-    Probes are answered right here. Other requests go to `handler`, each in a task that this
-    connection owns.
+    Probes are answered right here. Commands in `quick` are answered at once, as long as the other
+    side reads. Other requests go to `handler`, each in a task that this connection owns.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take who answers requests, how bytes become frames and back, and the limits."""
         self._loop = asyncio.get_running_loop()
         self.handler: Handler = no_command if handler is None else handler
+        self.quick: Mapping[tuple[Value, ...], Quick] = {}
         self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
         self.last_heard = self._loop.time()
         self._source = FrameReader() if source is None else source
@@ -130,8 +133,7 @@ class Connection(asyncio.BufferedProtocol):
         exchange = self._engine.open(path, arguments, keywords)
         return Pending(exchange, self._loop.create_future())
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self,
         path: CommandPath,
         /,
@@ -139,6 +141,19 @@ class Connection(asyncio.BufferedProtocol):
         window: int = 256,
         timeout: float | None = 10,
         **keywords: Value,
+    ) -> AbstractAsyncContextManager[Stream]:
+        """Call a command as a stream; `open_stream` is the same for any keyword."""
+        return self.open_stream(path, arguments, keywords, window=window, timeout=timeout)
+
+    @asynccontextmanager
+    async def open_stream(
+        self,
+        path: CommandPath,
+        arguments: Iterable[Value] = (),
+        keywords: Mapping[str, Value] | None = None,
+        *,
+        window: int = 256,
+        timeout: float | None = 10,
     ) -> AsyncIterator[Stream]:
         """Call a command as a stream; `timeout` is for the opening reply.
 
@@ -277,12 +292,32 @@ class Connection(asyncio.BufferedProtocol):
             reply = event.reply
             self._finish(event.exchange, Reply((_PONG, *reply.arguments), reply.keywords))
             return
+        if not event.stream and (quick := self._quick_command(event.path)) is not None:
+            self._answer_quickly(event, quick)
+            return
         request = Request(self, event)
         task = asyncio.Task(self._answer(request), loop=self._loop, eager_start=True)
         if not task.done():
             request.task = task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _quick_command(self, path: tuple[Value, ...]) -> Quick | None:
+        if not self.quick or not self._writable.is_set():
+            return None
+        try:
+            return self.quick.get(path)
+        except TypeError:  # not hashable
+            return None
+
+    def _answer_quickly(self, event: Opened, quick: Quick) -> None:
+        try:
+            self._finish(event.exchange, quick(event.reply))
+        except LinkError as err:
+            event.exchange.fail(encode_error(err))
+        except Exception as err:
+            _LOGGER.exception("Command %s failed", _dotted(event.path))
+            event.exchange.fail(encode_error(err))
 
     async def _answer(self, request: Request) -> None:
         """Have a request handled, and answer it; the supervisor of all handlers."""

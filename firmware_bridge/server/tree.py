@@ -1,0 +1,86 @@
+"""The tree and who is told of its changes: the journal, and for commands the broker, too."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ..link.clock import STEP, Clock
+from ..link.codec import Value, encode
+from ..link.errors import EncodeError
+from ..link.meta import Meta
+from .records import Record
+from .store import LIFETIME, RUN, Levels, Outcome, Store
+
+_LOGGER = logging.getLogger(__name__)
+
+_PRUNING: Final = LIFETIME / 20
+
+type Log = Callable[[Levels, Record], None]
+type Tell = Callable[[Levels, Value, Meta], None]
+
+
+class Tree:
+    """The one door through which the store is changed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.store = Store()
+        self.clock = clock
+        self.log: Log = _nobody
+        self.tell: Tell = _nobody_told
+
+    def write(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
+        """Carry out a command's write: kept on disk and published if it is newer. EncodeError."""
+        outcome = self.receive(levels, value, meta)
+        if outcome.stored:
+            self.tell(levels, value, meta)
+        return outcome
+
+    def receive(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
+        """Take what the broker or another server says: kept on disk if it is newer. EncodeError."""
+        outcome = self.store.merge(levels, encode(value), meta)
+        if outcome.stored and levels[:1] != [RUN]:
+            node = self.store.find(levels)
+            assert node is not None
+            assert node.record is not None
+            self.log(levels, node.record)
+        return outcome
+
+    def restore(self, levels: Levels, value: Value, meta: Meta) -> None:
+        """Take what a file says."""
+        if levels[:1] != [RUN]:
+            self.store.merge(levels, encode(value), meta)
+
+    def snapshot(self) -> Iterator[tuple[Levels, Record]]:
+        """Go through all nodes, deleted ones too, but not below `run`."""
+        path: list[str] = []
+        for kept, added, record in self.store.walk([], deleted=True):
+            path = path[:kept] + added
+            yield path, record
+
+    def stamp(self, levels: Levels) -> float:
+        """Return a time for a write of our own: now, or just after what is there."""
+        node = self.store.find(levels)
+        now = self.clock.time()
+        return now if node is None or node.record is None else max(now, node.time + STEP)
+
+    def report(self, levels: Levels, message: Value, origin: str) -> None:
+        """Write a node of our own; what cannot be written is not worth an exception."""
+        try:
+            self.write(levels, message, Meta(origin, self.stamp(levels)))
+        except EncodeError as err:
+            _LOGGER.debug("Not reported: %s", err)
+
+    async def run(self) -> None:
+        """Forget old deletions now and then, for ever."""
+        while True:
+            await asyncio.sleep(_PRUNING)
+            self.store.prune(self.clock.time())
+
+
+def _nobody(levels: Levels, record: Record) -> None:
+    """Log nothing."""
+
+
+def _nobody_told(levels: Levels, value: Value, meta: Meta) -> None:
+    """Tell nobody."""
