@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.connection import Answer, Request
 from firmware_bridge.link.direct import Endpoint
@@ -18,9 +19,10 @@ from firmware_bridge.link.errors import (
 )
 from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.path import Path
-from tests.support.installation import Peer, ShiftedClock, backbone, link
+from tests.support.installation import Peer, ShiftedClock, backbone, config, link
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.recorder import Recorder
+from tests.support.running import running
 from tests.support.wait import until
 
 HOME = Path("home")
@@ -225,6 +227,35 @@ async def test_walk_fails(broker: Mosquitto, peer: Peer) -> None:
                 one.watch(HOME, recorder, on_mark=recorder.mark)
                 await until(lambda recorder=recorder: recorder.marks)
         assert recorder.values == [("home/a", 1)]
+
+
+async def test_walk_without_end(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that begins to tell and never goes on is asked once; the broker knows the rest."""
+    monkeypatch.setattr("firmware_bridge.link.snapshot.WALK_PATIENCE", 0.5)
+    asked: list[Request] = []
+
+    async def hang(request: Request) -> Answer:
+        asked.append(request)
+        request.accept()
+        await asyncio.Event().wait()
+        return None
+
+    recorder = Recorder()
+    async with backbone(broker) as base:
+        base.server.commands["d", "walk"] = hang
+        await base.announce()
+        await peer.say("home/a", 1, time=10)
+        await peer.say("away/b", 2, time=10)
+        one = Link(config(broker))
+        one.watch(HOME, recorder, on_mark=recorder.mark)
+        one.watch(Path("away"), recorder, on_mark=recorder.mark)
+        async with running(one.run()):
+            await one.wait_ready(5)
+            assert one.status.server is not None
+    assert recorder.values == [("home/a", 1), ("away/b", 2)]
+    assert len(asked) == 1
 
 
 async def test_everything(broker: Mosquitto, peer: Peer) -> None:

@@ -25,6 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 RUN: Final = Path("run")
 PATIENCE: Final = 1.0  # seconds before the broker is asked again
+WALK_PATIENCE: Final = 8.0  # seconds for the server to send another node of a snapshot
 DOUBT: Final = 2.0  # seconds before a server that does not know a node is asked again
 
 
@@ -47,6 +48,7 @@ class Synchronizer:
         self._origin = presence.id
         self._watches = watches
         self._server = server
+        self._silent: Server | None = None
         self._clock = clock
         self._grace = grace
         self._on_ready = on_ready
@@ -153,8 +155,14 @@ class Synchronizer:
 
     async def _walk(self, watch: Watch, server: Server) -> bool:
         try:
-            async for message in server.walk(watch.prefix):
-                watch.deliver(message, self._clock.time())
+            async with asyncio.timeout(WALK_PATIENCE) as limit:
+                async for message in server.walk(watch.prefix):
+                    watch.deliver(message, self._clock.time())
+                    limit.reschedule(asyncio.get_running_loop().time() + WALK_PATIENCE)
+        except TimeoutError:
+            self._silent = server
+            _LOGGER.debug("Server %s does not answer; asking the broker from now on", server.name)
+            return False
         except LinkError as err:
             _LOGGER.debug("No snapshot of %s from the server: %s", watch.prefix, err)
             return False
@@ -170,8 +178,9 @@ class Synchronizer:
         watch.mark()
 
     def _server_for(self, watch: Watch) -> Server | None:
-        """Return the server, unless it does not know what is watched."""
-        return None if watch.prefix.starts_with(RUN) else self._server()
+        """Return the server, unless it does not know what is watched, or does not answer."""
+        server = None if watch.prefix.starts_with(RUN) else self._server()
+        return None if server is self._silent else server
 
     def _now(self) -> float:
         return self._clock.monotonic()
