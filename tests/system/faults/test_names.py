@@ -9,7 +9,9 @@ import time
 import aiomqtt
 import cbor2
 import pytest
+import voluptuous as vol
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import (
     device_registry as dr,
     entity_registry as er,
@@ -17,7 +19,7 @@ from homeassistant.helpers import (
 )
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.moat_link.const import DOMAIN
+from custom_components.moat_link.const import CONF_ALLOW_WRITE, DOMAIN
 from custom_components.moat_link.link.errors import DecodeError, EncodeError
 from custom_components.moat_link.link.path import Path
 from tests.integration.conftest import ENTRY_ID, entry_for, set_up, state_of
@@ -145,6 +147,33 @@ async def test_nothing_leaves_the_root(
         await until(lambda: wanted <= set(topics))
     assert all(topic.startswith(f"{ROOT}/") for topic in topics)
     assert f"{ROOT}/../up" in topics  # two dots are a name like any other
+
+
+async def test_actions_stay_inside(
+    hass: HomeAssistant, entry: MockConfigEntry, broker: Mosquitto
+) -> None:
+    """Row 10: the action `set` with paths that nobody should write: refused, or below the root."""
+    entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(entry, options={CONF_ALLOW_WRITE: [":"]})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    done: list[str] = []
+
+    async def write(name: str) -> None:
+        try:
+            await hass.services.async_call(
+                DOMAIN, "set", {"path": f"x.{name}.y", "value": 1}, blocking=True
+            )
+        except ServiceValidationError, vol.Invalid:
+            return
+        done.append(name)
+
+    async with Everything(broker) as topics:
+        await asyncio.gather(*(write(name) for name in hostile(400)))
+        assert len(done) > 50
+        wanted = {f"{ROOT}/{Path.parse(f'x.{name}.y').topic}" for name in done}
+        await until(lambda: wanted <= set(topics))
+    assert all(topic.startswith(f"{ROOT}/") for topic in topics)
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 async def test_unique_ids(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:

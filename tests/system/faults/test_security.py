@@ -58,8 +58,11 @@ async def test_unauthorised_broker(
     with Mosquitto(tls=None if fault == "no TLS there" else identity) as broker:
         start = time.monotonic()
         result = await hass.config_entries.flow.async_init(DOMAIN, context={"source": SOURCE_USER})
+        given = {key: value for key, value in asked.items() if key != CONF_CA}
+        certificates = {key: value for key, value in asked.items() if key == CONF_CA}
         result = await hass.config_entries.flow.async_configure(
-            result["flow_id"], {CONF_HOST: broker.host, CONF_PORT: broker.port} | asked
+            result["flow_id"],
+            {CONF_HOST: broker.host, CONF_PORT: broker.port, "certificates": certificates} | given,
         )
         assert time.monotonic() - start < 10
         assert result["type"] is FlowResultType.FORM
