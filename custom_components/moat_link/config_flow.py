@@ -31,6 +31,8 @@ from .flow_forms import (
     CONF_SERVER,
     broker_form,
     credentials_form,
+    flat,
+    in_sections,
     root_form,
     server_data,
     server_text,
@@ -116,10 +118,10 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         """Ask for the broker, and connect to it."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            errors = await self._async_find_roots(user_input)
+            errors = await self._async_find_roots(flat(user_input))
             if not errors:
                 return await self.async_step_root()
-        return self._show_broker("broker", user_input or self._broker, errors)
+        return self._show_broker("broker", self._broker, errors)
 
     async def async_step_root(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for the root: one that was found, or any other."""
@@ -234,6 +236,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
+            user_input = flat(user_input)
             data = self._keep_secrets(entry.data, user_input)
             data |= {CONF_ROOT: entry.data[CONF_ROOT]}
             errors = server_data(user_input, data) or await self._async_check_root(
@@ -286,7 +289,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
                 broker_form(
                     server=step_id == "reconfigure", anyway="no_moat_link" in errors.values()
                 ),
-                _without_secrets(values),
+                in_sections(_without_secrets(values)),
             ),
             errors=errors,
             description_placeholders={"error": self._detail},

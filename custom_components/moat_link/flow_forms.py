@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import probatio
 from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_TOKEN, CONF_USERNAME
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     BooleanSelector,
     NumberSelector,
@@ -36,6 +37,9 @@ from .link.discover import FoundRoot
 CONF_ANYWAY: Final = "anyway"  # accept a root without any trace of MoaT-Link
 CONF_SERVER: Final = "server"  # end point of a server: "host:port", or a socket's path
 
+SECTION_CERTIFICATES: Final = "certificates"
+
+_CERTIFICATES: Final = (CONF_CA, CONF_CLIENT_CERT, CONF_CLIENT_KEY)
 _PASSWORD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
 _PEM: Final = TextSelector(TextSelectorConfig(multiline=True))
 _PORT: Final = probatio.All(
@@ -64,15 +68,29 @@ def broker_form(*, server: bool, anyway: bool) -> probatio.Schema:
         probatio.Optional(CONF_USERNAME): TextSelector(),
         probatio.Optional(CONF_PASSWORD): _PASSWORD,
         probatio.Required(CONF_TLS, default=Tls.OFF.value): _TLS,
-        probatio.Optional(CONF_CA): _PEM,
-        probatio.Optional(CONF_CLIENT_CERT): _PEM,
-        probatio.Optional(CONF_CLIENT_KEY): _PEM,
+        probatio.Required(SECTION_CERTIFICATES, default=dict): section(
+            probatio.Schema({probatio.Optional(name): _PEM for name in _CERTIFICATES}),
+            {"collapsed": True},
+        ),
     }
     if server:
         fields |= _SERVER_FIELDS
     if anyway:
         fields[probatio.Optional(CONF_ANYWAY, default=False)] = BooleanSelector()
     return probatio.Schema(fields)
+
+
+def flat(user_input: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a broker form says, without its sections."""
+    data = dict(user_input)
+    data.update(data.pop(SECTION_CERTIFICATES, {}))
+    return data
+
+
+def in_sections(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as a broker form wants its suggestions."""
+    inside = {name: data[name] for name in _CERTIFICATES if name in data}
+    return {**data, SECTION_CERTIFICATES: inside}
 
 
 def root_form(found: Sequence[FoundRoot], *, anyway: bool) -> probatio.Schema:

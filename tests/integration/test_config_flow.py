@@ -240,12 +240,12 @@ async def test_tls(hass: HomeAssistant, socket_enabled: None) -> None:
         result = await start(hass)
         for wrong in (
             address(broker, tls="on"),
-            address(broker, tls="on", ca="no certificate"),
-            address(plain, tls="on", ca=authority.certificate),
+            address(broker, tls="on", certificates={CONF_CA: "no certificate"}),
+            address(plain, tls="on", certificates={CONF_CA: authority.certificate}),
         ):
             result = await answer(hass, result, **wrong)
             assert_form(result, "broker", base="tls")
-        result = await answer(hass, result, **address(broker, tls="on") | secured)
+        result = await answer(hass, result, **address(broker, tls="on", certificates=secured))
         assert_form(result, "root")
 
 
@@ -371,6 +371,7 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlow
 async def test_reconfigure(hass: HomeAssistant, home: Peer, broker: Mosquitto) -> None:
     """Address and server change; password and token stay when they are left empty."""
     data = {CONF_USERNAME: "anna", CONF_PASSWORD: "kept", CONF_TOKEN: "tok"}
+    data |= {CONF_CA: "ca", CONF_CLIENT_CERT: "cert", CONF_CLIENT_KEY: "key"}
     entry = entry_for(broker, **data, server_host="vm", server_port=1)
     entry.add_to_hass(hass)
     result = await reconfigure(hass, entry)
@@ -378,6 +379,12 @@ async def test_reconfigure(hass: HomeAssistant, home: Peer, broker: Mosquitto) -
     schema = result["data_schema"]
     assert schema is not None
     hints = {str(key): key.description for key in schema.schema}
+    inside = schema.schema["certificates"].schema.schema
+    assert {str(key): key.description for key in inside} == {
+        CONF_CA: {"suggested_value": "ca"},
+        CONF_CLIENT_CERT: {"suggested_value": "cert"},
+        CONF_CLIENT_KEY: None,
+    }
     assert hints["server"] == {"suggested_value": "vm:1"}
     assert not hints[CONF_PASSWORD]
     assert not hints[CONF_TOKEN]
@@ -386,9 +393,11 @@ async def test_reconfigure(hass: HomeAssistant, home: Peer, broker: Mosquitto) -
     assert_form(result, "reconfigure", server="invalid_server")
     result = await answer(hass, result, **given | {CONF_PORT: free_port()})
     assert_form(result, "reconfigure", base="cannot_connect")
-    result = await answer(hass, result, **given)
+    result = await answer(hass, result, **given, certificates={CONF_CLIENT_CERT: "cert"})
     assert result["reason"] == "reconfigure_successful"
     assert dict(entry.data) == given | {
+        CONF_CLIENT_CERT: "cert",
+        CONF_CLIENT_KEY: "key",
         CONF_ROOT: ROOT,
         CONF_PASSWORD: "kept",
         CONF_TOKEN: "tok",
