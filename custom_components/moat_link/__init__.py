@@ -49,10 +49,13 @@ async def async_setup_entry(hass: HomeAssistant, entry: MoatConfigEntry) -> bool
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     try:
         await hub.start()
-    except LinkError as err:
-        await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    except BaseException as err:
+        # whatever it was, nothing of ours may go on running without an entry
         await hub.stop()
-        raise _not_ready(entry, err) from err
+        await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+        if isinstance(err, LinkError):
+            raise _not_ready(entry, err) from err
+        raise
 
     async def leave(_event: Event) -> None:
         await hub.stop()

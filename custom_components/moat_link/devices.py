@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
@@ -26,6 +25,8 @@ _LOGGER = logging.getLogger(__name__)
 
 AT_ONCE: Final = 50
 """Entities that are added in one turn of the loop, which takes about ten milliseconds."""
+MOST_HOPS: Final = 16
+"""Devices that one may be connected through; a longer way is left out, like one in a circle."""
 
 type EntityFactory = Callable[[Hub, Device, Outline], MoatEntity]
 
@@ -134,7 +135,8 @@ class Devices:
                     await self._remove(device_id)
                 else:
                     await self._update(device)
-            except HomeAssistantError:
+            except Exception:
+                # the one supervisor of devices: what is wrong with one must not keep the others away
                 _LOGGER.exception("Device %s cannot be shown", device_id)
             await asyncio.sleep(0)
 
@@ -220,7 +222,7 @@ class Devices:
         seen = {device.id}
         step = via
         while step is not None:
-            if step.id in seen:
+            if step.id in seen or len(seen) > MOST_HOPS:
                 return self.installation.id
             seen.add(step.id)
             step = _next(self._site, step)

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from homeassistant.config_entries import SOURCE_REAUTH, ConfigEntryState
@@ -15,6 +16,7 @@ from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link.const import DOMAIN
+from custom_components.moat_link.devices import Devices
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -47,6 +49,18 @@ async def test_nobody_answers(hass: HomeAssistant, broker: Mosquitto) -> None:
     broker.start()
     assert await hass.config_entries.async_reload(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_failure_of_ours(
+    hass: HomeAssistant, entry: MockConfigEntry, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours ends set-up, and nobody goes on taking part without an entry."""
+    monkeypatch.setattr(Devices, "settle", Mock(side_effect=RuntimeError("a mistake")))
+    await peer.follow("run.id")
+    await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    await until(lambda: any(value is None for _, value, _ in peer.received))
+    assert not entry.runtime_data.link.status.connected
 
 
 async def test_bad_certificate(hass: HomeAssistant, broker: Mosquitto) -> None:

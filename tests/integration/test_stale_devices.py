@@ -1,6 +1,7 @@
 """Devices and parts in the registry: they come, change, and go with their descriptions."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -102,6 +103,19 @@ async def test_circle(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) 
     installation = loaded.runtime_data.devices.installation.id
     await until(lambda: device(hass, "one").via_device_id == installation)
     assert device(hass, "two").via_device_id == installation
+
+
+async def test_a_chain_without_end(hass: HomeAssistant, entry: MockConfigEntry, peer: Peer) -> None:
+    """Any number of devices may say that they are connected through each other."""
+    names = [f"link{number}" for number in range(300)]
+    for name, via in pairwise(names):
+        await peer.describe(name, via=via)
+    await peer.describe(names[-1])
+    await set_up(hass, entry)
+    assert entry.state is ConfigEntryState.LOADED
+    assert device(hass, names[-2]).via_device_id == device(hass, names[-1]).id
+    assert device(hass, names[0]).via_device_id == entry.runtime_data.devices.installation.id
+    assert await hass.config_entries.async_unload(entry.entry_id)
 
 
 async def test_description_deleted(
