@@ -29,6 +29,8 @@ from .quantity import (
 )
 
 MAX_OPTIONS: Final = 256
+RESERVED: Final = frozenset({"run", "device", "error"})
+"""First elements of paths that belong to MoaT-Link and to descriptions: nobody's wishes go there."""
 MAX_PRECISION: Final = 10
 
 _KEY = re.compile("[a-z0-9_]{1,64}")
@@ -106,6 +108,8 @@ def _write(fields: Fields) -> WritePath | WriteService | None:
     path, service = spec.path("path"), spec.path("service")
     expires = spec.number("expires", above=0)
     if path is not None and service is None:
+        if path[0] in RESERVED:
+            raise spec.error("path", f"is below {path[0]}, where no values are set")
         return WritePath(path=path, retain=spec.flag("retain", default=False), expires=expires)
     if service is None or path is not None:
         raise fields.error("write", "needs either a path or a service")
