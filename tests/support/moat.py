@@ -168,8 +168,7 @@ class MoatServer:
     @contextlib.asynccontextmanager
     async def monitor(self, path: str) -> AsyncIterator[Monitor]:
         """Follow a subtree with `moat link data … monitor`; the snapshot is over on entry."""
-        words = ["link", "data", path, "monitor", "-s", "-M"]
-        async with self._run(*_command("moat", self), *words) as process:
+        async with self.process("data", path, "monitor", "-s", "-M") as process:
             monitor = Monitor(process)
             reading = asyncio.create_task(monitor.read())
             try:
@@ -179,6 +178,10 @@ class MoatServer:
             finally:
                 await _reap(process)
                 await reading
+
+    def process(self, *words: str) -> contextlib.AbstractAsyncContextManager[Process]:
+        """Run `moat link …` with this server until the end of the context."""
+        return self._run(*_command("moat", self), "link", *words)
 
     @contextlib.asynccontextmanager
     async def program(self, file: Path, *words: str) -> AsyncIterator[Program]:

@@ -119,6 +119,18 @@ async def test_stale_announcement(hass: HomeAssistant, alone: Mosquitto, other: 
             await until(shows(hass, CELLAR, "19.5"), 1)
 
 
+async def test_fixed_socket(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+    """The server's Unix socket is used first, whatever is announced, and without a token."""
+    with MoatServer(alone) as server, MoatServer(alone, name="two") as second:
+        async with integration(hass, alone, server_path=str(second.socket)) as entry:
+            await until(lambda: connected(entry) == "two", 2)
+            await describe_cellar(hass, other)
+            await server.link("data", "cellar", "set", "-f", "-s", ":", "=19.5")
+            await until(shows(hass, CELLAR, "19.5"), 1)
+            second.kill()
+            await until(lambda: connected(entry) == "one", 5)
+
+
 async def test_silent_server(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
     """What accepts connections and says nothing does not keep us: values at once, server later."""
     silent = await asyncio.start_server(_ignore, "127.0.0.1", 0)

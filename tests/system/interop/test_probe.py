@@ -5,6 +5,7 @@ import time
 
 from homeassistant.core import HomeAssistant
 
+from tests.integration.wire import Peer
 from tests.support.moat import MoatServer
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -33,17 +34,25 @@ async def test_probed_often(hass: HomeAssistant, alone: Mosquitto) -> None:
             assert servers == {"one"}
 
 
-async def test_probed_while_busy(hass: HomeAssistant, alone: Mosquitto) -> None:
-    """A loop that is never free for more than a moment does not keep us from answering."""
+async def test_probed_while_busy(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+    """A loop that is never free for more than a moment does not keep us from answering.
+
+    Nor from giving signs of life: the installation's cleanup service takes nothing of ours away.
+    """
     with MoatServer(alone) as server:
-        async with integration(hass, alone) as entry:
+        async with server.process("host", "run", "-m"), integration(hass, alone) as entry:
             link = entry.runtime_data.link
             await until(lambda: link.status.server == "one")
             servers = {"one"}
             link.on_status(lambda: servers.add(link.status.server))
+            await other.follow("run.id")
+            await other.put("run.id._dead", {"host": "lab"})
             await _be_busy(36)
+            assert other.values("run.id._dead") == [{"host": "lab"}, None]
+            assert other.values(f"run.id.{link.id}")[-1]["srv"] == "one"
             assert servers == {"one"}
-            await server.link("cmd", "cl." + link.id + ".i.ping")
+            ours = f"{link.config.host}.homeassistant"
+            assert await server.ask("cmd", "-C", ours, "i.ping") == "乓"
 
 
 async def _stay_silent(server: MoatServer) -> None:

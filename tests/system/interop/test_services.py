@@ -7,6 +7,7 @@ import pytest
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link.link.codec import Value
@@ -14,9 +15,10 @@ from custom_components.moat_link.link.errors import RefusedError
 from custom_components.moat_link.link.path import Path as LinkPath
 from tests.integration.wire import Peer, path, point
 from tests.support.moat import MoatError, MoatServer, Program
+from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
-from .user import act, control, shows
+from .user import act, control, integration, shows
 
 PROGRAM = Path(__file__).with_name("pump.py")
 SERVICE = path("run.host.lab.pump")
@@ -125,3 +127,19 @@ async def test_action_calls_them(
         await act(hass, "call", service="run.host.lab.pump", command="no.such")
     with pytest.raises(HomeAssistantError):
         await act(hass, "call", service="run.host.lab.none", command="sum")
+
+
+async def test_they_stop_us(hass: HomeAssistant, alone: Mosquitto) -> None:
+    """Asked to stop by the real command line we leave, and tell the user; it sees us gone."""
+    with MoatServer(alone) as server:
+        async with integration(hass, alone) as entry:
+            link = entry.runtime_data.link
+            await until(lambda: link.status.server == server.name)
+            ours = f"{link.config.host}.homeassistant"
+            assert await server.ask("data", f"run.host.{ours}", "get")
+            await server.link("stop", "-t", "5", "-r", "maintenance", ours)
+            assert shows(hass, "binary_sensor.home_connection", STATE_OFF)()
+            [issue] = ir.async_get(hass).issues.values()
+            assert "maintenance" in str(issue.translation_placeholders)
+            with pytest.raises(MoatError):
+                await server.link("data", f"run.host.{ours}", "get")
