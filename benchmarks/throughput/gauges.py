@@ -7,7 +7,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 PAGE = resource.getpagesize()
 
@@ -61,13 +61,16 @@ class Collections:
 
 
 class Heartbeat:
-    """How long the event loop did not come round, at most."""
+    """How long the event loop did not come round, at most.
+
+    A busy machine keeps it waiting, too: `cpu` of a stall tells how much of it was our own work.
+    """
 
     PERIOD = 0.002
 
     def __init__(self) -> None:
         """Start with a calm loop."""
-        self.stalls: list[tuple[int, int]] = []
+        self.stalls: list[Stall] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,21 +84,36 @@ class Heartbeat:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    def longest(self, collections: Collections | None = None) -> float:
-        """Return the longest stall in ms, without those in which garbage was collected."""
+    def longest(self, collections: Collections | None = None) -> Stall:
+        """Return the longest stall, without those in which garbage was collected."""
         return max(
             (
-                (end - begin) / 1e6
-                for begin, end in self.stalls
-                if collections is None or not collections.within(begin, end)
+                stall
+                for stall in self.stalls
+                if collections is None or not collections.within(stall.begin, stall.end)
             ),
-            default=0.0,
+            key=lambda stall: stall.ms,
+            default=Stall(0, 0, 0.0),
         )
 
     async def _beat(self) -> None:
         while True:
             due = time.monotonic_ns() + int(self.PERIOD * 1e9)
+            cpu = time.thread_time()
             await asyncio.sleep(self.PERIOD)
             now = time.monotonic_ns()
             if now - due > 1_000_000:
-                self.stalls.append((due, now))
+                self.stalls.append(Stall(due, now, (time.thread_time() - cpu) * 1e3))
+
+
+class Stall(NamedTuple):
+    """When the loop stood still (monotonic ns), and for how much of it at work (CPU, ms)."""
+
+    begin: int
+    end: int
+    cpu: float
+
+    @property
+    def ms(self) -> float:
+        """How long it was."""
+        return (self.end - self.begin) / 1e6
