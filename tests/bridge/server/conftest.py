@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.server import Server
+from tests.support.installation import ROOT, Peer, other
 from tests.support.mosquitto import Mosquitto
 from tests.support.running import running
 from tests.support.wait import until
 
 from .caller import Caller
-
-ROOT = Path("moat", "link", "test")
 
 
 @pytest.fixture
@@ -25,6 +23,13 @@ def broker() -> Iterator[Mosquitto]:
     """Run a broker."""
     with Mosquitto() as broker:
         yield broker
+
+
+@pytest.fixture
+async def peer(broker: Mosquitto) -> AsyncIterator[Peer]:
+    """Join the broker as somebody else."""
+    async with other(broker) as peer:
+        yield peer
 
 
 @pytest.fixture

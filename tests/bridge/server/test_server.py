@@ -1,0 +1,328 @@
+"""A server with a real broker: what it publishes, what it takes over, who gets in."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+
+from firmware_bridge.link.codec import ABSENT, encode
+from firmware_bridge.link.direct import Endpoint, connect
+from firmware_bridge.link.errors import AuthenticationError
+from firmware_bridge.link.meta import Meta
+from firmware_bridge.link.path import Path
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.clients import Limits
+from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError, read_tokens
+from firmware_bridge.server.journal import JournalConfig
+from tests.support.installation import ROOT, Peer, link, other
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
+
+type Start = Callable[..., Any]
+
+
+def endpoint(server: Any, **options: Any) -> Endpoint:
+    host, port = server.addresses[0]
+    return Endpoint(host=host, port=port, **options)
+
+
+async def test_announced_and_withdrawn(serve: Start, peer: Peer) -> None:
+    """It says where it is, as the main server as well; when it stops, it takes that back."""
+    server = await serve()
+    await until(lambda: peer.last("run/service/main/conn") is not ABSENT)
+    said: Any = peer.last("run/service/main/server/srv1")
+    assert said["link"] == [{"host": "127.0.0.1", "port": server.addresses[0][1]}]
+    assert said["auth"]["token"]
+    assert set(said) == {"node", "link", "auth"}
+    assert peer.last("run/service/main/conn") == said
+    assert not peer.heard("run/service/main/ping"), "silent in the election"
+    server.stop()
+    await server.task
+    assert peer.heard("run/service/main/down") == ["srv1"]
+    assert peer.last("run/service/main/server/srv1") is ABSENT
+    assert peer.last("run/service/main/conn") is ABSENT
+
+
+async def test_data_both_ways(serve: Start, join: Start, peer: Peer) -> None:
+    """What the broker brings is served; what clients write is published with their metadata."""
+    server = await serve()
+    caller = await join(server)
+    await peer.say("a/b", 7, time=100.0)
+    await until(lambda: server.tree.store.find(["a", "b"]))
+    assert await caller.call(["d", "get"], Path("a", "b")) == [7, "peer", 100]
+    assert await caller.call(["d", "set"], Path("a", "b"), 8) == [True]
+    await until(lambda: peer.last("a/b") == 8)
+    assert peer.packets[-1].retain
+    assert peer.packets[-1].meta is not None
+    assert peer.packets[-1].meta.startswith("_Q5G49yrpcY4Q\\")
+    assert await caller.call(["d", "delete"], Path("a", "b")) == [
+        [8, "_Q5G49yrpcY4Q", pytest.approx(2e9, rel=0.2)]
+    ]
+    await until(lambda: peer.last("a/b") is ABSENT)
+    await peer.say("plain", "text without metadata")
+    await until(lambda: server.tree.store.find(["plain"]))
+    assert (await caller.call(["d", "get"], Path("plain")))[:2] == [
+        "text without metadata",
+        "via:srv1",
+    ]
+    await peer.say("run/host/x", {"id": "_1"}, time=5.0)
+    await peer.say("run/event", 1, time=5.0, retain=False)
+    await peer.say("done", 1, time=1.0)
+    await until(lambda: server.tree.store.find(["done"]))
+    assert await caller.call(["d", "get"], Path("run", "host", "x")) == [{"id": "_1"}, "peer", 5]
+    assert (await caller.call(["d", "get"], Path("run", "event")))[0] is None
+    items = await caller.stream(["d", "walk"], Path())
+    assert [item[1] for item in items] == [Path("plain"), Path("done")]
+    assert await caller.stream(["d", "walk"], Path("run")) == []
+
+
+async def test_what_makes_no_sense_is_reported_once(serve: Start, peer: Peer) -> None:
+    server = await serve()
+    for _ in range(3):
+        await peer.say_bytes("bad", b"\xff\xff")
+    await peer.say_bytes("worse", encode(1), "no\\time%")
+    await peer.say("good", 1, time=1.0)
+    await until(lambda: server.tree.store.find(["good"]))
+    assert server.tree.store.find(["bad"]) is None
+    await until(lambda: peer.heard("error/link/mqtt/codec/bad"))
+    reports: Any = peer.heard("error/link/mqtt/codec/bad")
+    assert [report["val"] for report in reports] == [b"\xff\xff"]
+
+
+async def test_stamps_and_ids(serve: Start, join: Start, peer: Peer) -> None:
+    """A stamp that has come back proves that everything before has; ids are known by themselves."""
+    server = await serve()
+    caller = await join(server)
+    (stamp,) = await caller.call(["i", "stamp"])
+    waiting = asyncio.create_task(caller.call(["i", "sync"], stamp))
+    await peer.say("x", 1, time=1.0)
+    await peer.say("run/service/main/stamp/srv1", stamp, time=1.0, retain=False)
+    assert await waiting == [None]
+    assert server.tree.store.find(["x"]) is not None
+    assert await caller.call(["i", "sync"], stamp) == [None]
+    assert await caller.call(["i", "checkid"], "_other", {"t": 0}) == [False]
+    await peer.say("run/id/_other", {"host": "x"}, time=1.0)
+    await until(lambda: server.knows("_other"))
+    assert await caller.call(["i", "checkid"], "_other") == [True]
+    await peer.say("run/ping/id/_other", {"up": False, "state": "closed"}, retain=False)
+    await until(lambda: not server.knows("_other"))
+    await peer.say("run/ping/id/_other", {"up": True, "state": "auto"}, retain=False)
+    await until(lambda: server.knows("_other"))
+
+
+async def test_tokens(serve: Start, peer: Peer) -> None:
+    """A wrong token is refused; each named one works, and the announced one."""
+    server = await serve(tokens={"me": "a-token-of-mine", "you": "another-token"}, anonymous=False)
+    for wrong in (None, "", "a-token-of-minE", "ä"):
+        with pytest.raises(AuthenticationError):
+            await connect(endpoint(server, token=wrong), name="_1")
+    announced = server._tokens.announced[0]
+    for token in ("a-token-of-mine", "another-token", announced):
+        connection, identity = await connect(endpoint(server, token=token), name="_1")
+        assert identity.method == "token"
+        await connection.close()
+
+
+async def test_anonymous_with_a_wrong_token(serve: Start) -> None:
+    """A token that is wrong is not looked over because anonymous clients are let in."""
+    server = await serve()
+    connection, identity = await connect(endpoint(server), name="_1")
+    assert identity.method == "anon"
+    await connection.close()
+
+
+async def test_no_credentials_are_told(serve: Start, join: Start) -> None:
+    server = await serve()
+    caller = await join(server)
+    (about,) = await caller.call(["i", "backend"])
+    assert set(about) == {"driver", "codec", "host", "port"}
+    for command in (["d", "deltree"], ["s", "save"], ["s", "load"], ["s", "log"]):
+        answer = await caller.call(command, "/etc/passwd")
+        assert answer[0] is None
+        assert answer[1].name == "_ValErr"
+
+
+async def test_limits(serve: Start, join: Start) -> None:
+    """Large frames of strangers, too many strangers, silent ones: all end."""
+    limits = Limits(strangers=2, login=0.2)
+    server = await serve(limits=limits)
+    path = server.config.listeners[1].path
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(encode([0, [None], "x" * 5000]))
+    while await reader.read(100):
+        pass
+    writer.close()
+    silent = [await asyncio.open_unix_connection(path) for _ in range(3)]
+    for reader, writer in silent:
+        while await reader.read(100):
+            pass
+        writer.close()
+    caller = await join(server)
+    assert await caller.call(["d", "set"], Path("a"), "x" * 60_000) == [True]
+
+
+async def test_probe(serve: Start, join: Start) -> None:
+    """Whoever does not answer a probe is dropped, and can ask why."""
+    server = await serve(limits=Limits(probe=0.05, patience=0.1))
+    caller = await join(server, "_silent")
+    with pytest.raises(ConnectionError):
+        while True:
+            await caller.hear()
+    await until(lambda: server.farewell("_silent"))
+    assert "probe" in server.farewell("_silent")
+    other_caller = await join(server, "_other")
+    assert await other_caller.call(["i", "error"], "_silent") == [server.farewell("_silent")]
+
+
+async def test_broker_restart(serve: Start, broker: Mosquitto, join: Start) -> None:
+    """The server goes on without the broker, and gives back what the broker has lost."""
+    server = await serve()
+    caller = await join(server)
+    assert await caller.call(["d", "set"], Path("kept"), 1) == [True]
+    assert await caller.call(["d", "set"], Path("gone"), 1) == [True]
+    assert (await caller.call(["d", "delete"], Path("gone")))[0][0] == 1
+    await until(lambda: server.election.main)
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not server.broker.connected)
+    assert await caller.call(["d", "set"], Path("meanwhile"), 2) == [True]
+    await asyncio.to_thread(broker.start)
+    await until(lambda: server.broker.connected, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: peer.last("meanwhile") == 2)
+        await until(lambda: peer.last("kept") == 1)
+        await until(lambda: peer.last("run/service/main/conn") is not ABSENT)
+        await until(lambda: peer.last("run/service/main/server/srv1") is not ABSENT)
+        assert peer.heard("gone") == []
+
+
+async def test_broker_with_older_state(
+    serve: Start, broker: Mosquitto, peer: Peer, tmp_path: File
+) -> None:
+    """Nodes that the broker has in an older version, or still has after their deletion, are corrected."""
+    config = JournalConfig(directory=tmp_path / "save", flush=0.001)
+    server = await serve(journal=config)
+    server.tree.write(["old"], 2, Meta("x", 200.0))
+    server.tree.write(["gone"], ABSENT, Meta("x", 200.0))
+    server.stop()
+    await server.task
+    await peer.say("old", 1, time=100.0)
+    await peer.say("gone", 1, time=100.0)
+    await peer.say("new", 1, time=100.0)
+    again = await serve(journal=config)
+    await until(lambda: peer.last("old") == 2)
+    await until(lambda: peer.last("gone") is ABSENT)
+    await until(lambda: again.broker.supplied == 2)
+    await peer.say("old", 1, time=150.0)
+    await until(lambda: peer.heard("old")[-2:] == [1, 2], what="overwritten, and corrected")
+
+
+async def test_restart_from_files(
+    serve: Start, broker: Mosquitto, join: Start, tmp_path: File
+) -> None:
+    """What was written is there after a restart, though the broker has lost it."""
+    config = JournalConfig(directory=tmp_path / "save", flush=0.001)
+    server = await serve(journal=config)
+    caller = await join(server)
+    for number in range(50):
+        await caller.call(["d", "set"], Path("n", number), {"v": number}, {})
+    server.stop()
+    await server.task
+    await asyncio.to_thread(broker.restart)
+    again = await serve(journal=config)
+    caller = await join(again)
+    assert len(await caller.stream(["d", "walk"], Path("n"))) == 50
+    async with other(broker) as peer:
+        await until(lambda: len(peer.state("n/")) == 50)
+
+
+async def test_damage_is_reported(serve: Start, peer: Peer, tmp_path: File) -> None:
+    (tmp_path / "save").mkdir()
+    (tmp_path / "save" / "x.moat").write_bytes(b"\xff\xff")
+    server = await serve(journal=JournalConfig(directory=tmp_path / "save"))
+    await until(lambda: peer.last("error/link/server/srv1/journal") is not ABSENT)
+    server._disk("full")
+    await until(lambda: peer.last("error/link/server/srv1/disk") == {"msg": "full", "level": 4})
+    server._disk(None)
+    await until(lambda: peer.last("error/link/server/srv1/disk") is ABSENT)
+
+
+async def test_two_servers(serve: Start, join: Start, peer: Peer) -> None:
+    """The second stands back, copies the tree with its deletions, passes calls on, and takes over."""
+    one = await serve("one")
+    one.tree.store.merge(["only", "here"], encode(1), Meta("x", 5.0))
+    one.tree.store.merge(["deleted"], encode(ABSENT), Meta("x", 5.0))
+    await until(lambda: one.election.main)
+    two = await serve("two", wait=False)
+    two.tree.store.merge(["deleted"], encode(1), Meta("x", 1.0))
+    await until(two.serving.is_set)
+    await until(lambda: "one" in two.peers.copied)
+    assert two.tree.store.find(["only", "here"]).record.value == 1
+    assert not two.tree.store.find(["deleted"]).alive
+    assert not two.election.main
+    mine, theirs = await join(one, "_one"), await join(two, "_two")
+    await until(lambda: one.peers._links["two"].status.connected)
+    service: Any = asyncio.create_task(mine.until(lambda frame: frame[1:2] == [["do", "it"]]))
+    call = asyncio.create_task(theirs.call(["srv", "one", "cl", "_one", "do", "it"], 5))
+    asked = (await service)[-1]
+    mine.send([-asked[0] - 4, "done"])
+    assert await call == ["done"]
+    one.stop()
+    await one.task
+    await until(lambda: two.election.main, timeout=15)
+    await until(lambda: peer.last("run/service/main/conn") == two._announcement())
+
+
+async def test_unknown_destinations(serve: Start, join: Start) -> None:
+    server = await serve()
+    caller = await join(server)
+    assert (await caller.call(["srv", "srv1", "cl"])) == [1]
+    assert (await caller.call(["srv", 1]))[1].name == "_SCmdErr"
+    assert (await caller.call([]))[1].name == "_SCmdErr"
+    assert (await caller.call([["x"]]))[1].name == "_KyErr"
+
+
+async def test_our_own_link(serve: Start, broker: Mosquitto) -> None:
+    """The link that integration and bridge use works with this server as with the real one."""
+    server = await serve()
+    await until(lambda: server.election.main)
+    async with link(broker) as mine:
+        await until(lambda: mine.status.server == "srv1")
+        await mine.set(Path("a"), {"x": 1})
+        assert (await mine.get(Path("a"))).value == {"x": 1}
+        await mine.set(Path("a"), 2, expected_time=(await mine.get(Path("a"))).time)
+        assert [each.value async for each in mine.walk(Path("a"))] == [2]
+        await mine.delete(Path("a"), recursive=True)
+        await mine.report_error(Path("x"), "trouble")
+        await until(lambda: server.tree.store.find(["error", "x"]).alive)
+        await mine.clear_error(Path("x"))
+        await until(lambda: not server.tree.store.find(["error", "x"]).alive)
+
+
+def test_nobody_is_let_in_unasked() -> None:
+    """Listening to a network needs tokens, and no anonymous clients."""
+    broker = BrokerConfig(host="localhost")
+    wide = (Listener(host="0.0.0.0"),)
+    with pytest.raises(ServerConfigError, match="anonymous"):
+        ServerConfig(broker=broker, root=ROOT, listeners=wide)
+    with pytest.raises(ServerConfigError, match="token"):
+        ServerConfig(
+            broker=broker, root=ROOT, listeners=wide, anonymous=False, announce_token=False
+        )
+    ServerConfig(broker=broker, root=ROOT, listeners=wide, anonymous=False)
+    assert Listener(host="example.org").wide
+    assert not Listener(host="::1").wide
+    for name in ("", "a/b", "a\n"):
+        with pytest.raises(ServerConfigError, match="name"):
+            ServerConfig(broker=broker, root=ROOT, name=name)
+
+
+def test_token_file(tmp_path: File) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("# who\nme  0123456789ab\n\nyou ba9876543210\n")
+    assert read_tokens(file) == {"me": "0123456789ab", "you": "ba9876543210"}
+    for wrong in ("me", "me short", "me 0123456789ab\nme 0123456789ab"):
+        file.write_text(wrong)
+        with pytest.raises(ServerConfigError):
+            read_tokens(file)
