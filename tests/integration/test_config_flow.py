@@ -368,7 +368,9 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlow
     )
 
 
-async def test_reconfigure(hass: HomeAssistant, home: Peer, broker: Mosquitto) -> None:
+async def test_reconfigure(
+    hass: HomeAssistant, home: Peer, broker: Mosquitto, no_setup: None
+) -> None:
     """Address and server change; password and token stay when they are left empty."""
     data = {CONF_USERNAME: "anna", CONF_PASSWORD: "kept", CONF_TOKEN: "tok"}
     data |= {CONF_CA: "ca", CONF_CLIENT_CERT: "cert", CONF_CLIENT_KEY: "key"}
@@ -403,9 +405,12 @@ async def test_reconfigure(hass: HomeAssistant, home: Peer, broker: Mosquitto) -
         CONF_TOKEN: "tok",
     }
     assert entry.unique_id == f"127.0.0.1:{broker.port}/home"
+    await hass.async_block_till_done()
 
 
-async def test_reconfigure_user(hass: HomeAssistant, home: Peer, broker: Mosquitto) -> None:
+async def test_reconfigure_user(
+    hass: HomeAssistant, home: Peer, broker: Mosquitto, no_setup: None
+) -> None:
     """Another user does not inherit the password; a socket and IPv6 are shown as they were."""
     entry = entry_for(broker, username="anna", password="old", server_path="/run/moat.sock")
     entry.add_to_hass(hass)
@@ -420,9 +425,12 @@ async def test_reconfigure_user(hass: HomeAssistant, home: Peer, broker: Mosquit
     assert schema is not None
     hints = {str(key): key.description for key in schema.schema}
     assert hints["server"] == {"suggested_value": "[::1]:27587"}
+    await hass.async_block_till_done()
 
 
-async def test_reconfigure_empty_broker(hass: HomeAssistant, broker: Mosquitto) -> None:
+async def test_reconfigure_empty_broker(
+    hass: HomeAssistant, broker: Mosquitto, no_setup: None
+) -> None:
     """A broker without the installation is taken only when the user insists."""
     entry = entry_for(broker, port=1)
     entry.add_to_hass(hass)
@@ -431,6 +439,7 @@ async def test_reconfigure_empty_broker(hass: HomeAssistant, broker: Mosquitto) 
     result = await answer(hass, result, **address(broker, anyway=True))
     assert result["reason"] == "reconfigure_successful"
     assert "anyway" not in entry.data
+    await hass.async_block_till_done()
 
 
 async def test_reconfigure_onto_another(hass: HomeAssistant, home: Peer, broker: Mosquitto) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
@@ -143,7 +143,9 @@ async def test_description_changes(
     await peer.describe("battery", VOLTAGE, cell, software="1", parts={"c0": {"name": "Cell 1"}})
     await until(lambda: state_of(hass, "sensor.battery_cell_1_voltage") == "51.5")
     seen: list[str | None] = []
-    hass.bus.async_listen("state_changed", lambda event: seen.append(event.data["entity_id"]))
+    hass.bus.async_listen(
+        "state_changed", callback(lambda event: seen.append(event.data["entity_id"]))
+    )
     await peer.describe("battery", VOLTAGE, cell, software="2", parts={"c0": {"name": "Cell 1"}})
     await until(lambda: device(hass, "battery").sw_version == "2")
     assert seen == []

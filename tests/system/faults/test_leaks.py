@@ -59,7 +59,7 @@ async def test_flapping_device(
         away: list[str] = []
         hass.bus.async_listen(
             "state_changed",
-            lambda event: away.append(event.data["entity_id"]),
+            callback(lambda event: away.append(event.data["entity_id"])),
             event_filter=callback(
                 lambda data: (
                     data["entity_id"] in near.values

@@ -10,7 +10,7 @@ import aiomqtt
 import cbor2
 import pytest
 import voluptuous as vol
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import (
     device_registry as dr,
@@ -283,7 +283,9 @@ async def test_two_bridges_one_id(
         registry = er.async_get(hass)
         before = {*registry.entities}
         changed: list[str] = []
-        hass.bus.async_listen("state_changed", lambda event: changed.append(event.event_type))
+        hass.bus.async_listen(
+            "state_changed", callback(lambda event: changed.append(event.event_type))
+        )
         caplog.clear()
         for turn in range(1, 11):
             await describe(second, "second", str(turn))

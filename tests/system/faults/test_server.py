@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from firmware_bridge.link.codec import Value
@@ -59,7 +59,7 @@ async def test_killed_and_replaced(
             await until(lambda: state_of(hass, SERVER) == "one")
             await value(hass, peer, 2.5)
             hass.bus.async_listen(
-                "state_changed", lambda event: gone.append(event.data["new_state"].state)
+                "state_changed", callback(lambda event: gone.append(event.data["new_state"].state))
             )
             first.server.drop()
         await until(lambda: state_of(hass, SERVER) != "one")
