@@ -1,0 +1,84 @@
+"""Our server among the real ones, and with the real tools."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable
+from typing import Any
+
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.meta import Meta
+from tests.support.moat import MoatServer
+from tests.support.wait import until
+
+type Start = Callable[..., Any]
+
+
+async def settled(real: MoatServer) -> Any:
+    """Return what the real command line finds below home."""
+    return await real.link("data", "home", "get", "-r")
+
+
+async def test_real_command_line(serve: Start, real: MoatServer) -> None:
+    """`moat link` works with ours as with its own."""
+    server = await serve(socket=real.socket)
+    await until(lambda: server.election.main)
+    await real.link("data", "home.temp", "set", "-f", "-s", ":", "=21.5")
+    await real.link("data", "home.lamp", "set", "-s", "on", "=True", "-s", "name", "~Küche")
+    assert await real.ask("data", "home.temp", "get") == 21.5
+    assert await real.ask("data", "home.lamp", "get") == {"on": True, "name": "Küche"}
+    assert server.tree.store.find(["home", "temp"]).record.value == 21.5
+    await real.link("data", "home.lamp", "delete")
+    assert not server.tree.store.find(["home", "lamp"]).alive
+    assert "乓" in await real.link("cmd", "i.ping", "1")
+    server.tree.write(["error", "x"], {"msg": "trouble"}, Meta("x", time.time()))
+    assert (await real.link("error", ":", "list")).split()[-1] == "x"
+    async with real.monitor("home") as monitor:
+        server.tree.write(["home", "temp"], 22, Meta("x", time.time()))
+        await until(lambda: monitor.values("temp") == [22], timeout=10)
+
+
+async def test_beside_a_real_one(serve: Start, real: MoatServer) -> None:
+    """Ours stands back, has the same tree, takes over at a kill, and stands back again."""
+    await asyncio.to_thread(real.start, first=True)
+    await real.link("data", "home.a", "set", "-f", "-s", ":", "=5")
+    ours = await serve()
+    await until(lambda: "real" in ours.peers.copied, timeout=10)
+    assert ours.election.owner == "real"
+    assert not ours.election.main
+    await real.link("data", "home.b", "set", "-f", "-s", ":", "=6")
+    await until(lambda: ours.tree.store.find(["home", "b"]))
+    ours.tree.write(["home", "c"], 7, Meta("x", time.time()))
+    ours.tree.write(["home", "a"], ABSENT, Meta("x", time.time()))
+    await asyncio.sleep(0.5)
+    found = await settled(real)
+    assert "b" in found
+    assert "7" in found
+    assert "!P a" not in found
+    killed = time.monotonic()
+    await asyncio.to_thread(real.kill)
+    await until(lambda: ours.election.main, timeout=15)
+    assert time.monotonic() - killed < 15
+    await asyncio.to_thread(real.start)
+    await until(lambda: not ours.election.main, timeout=30)
+    assert await settled(real) == found
+
+
+async def test_files_of_each_other(serve: Start, real: MoatServer, tmp_path: Any) -> None:
+    """The real server starts from our files, and ours from its."""
+    ours = await serve()
+    for number in range(200):
+        ours.tree.write(["home", f"n{number}"], {"v": number}, Meta("x", time.time()))
+    ours.stop()
+    await ours.task
+    shutil.rmtree(real._save)
+    shutil.copytree(tmp_path / "ours", real._save)
+    await asyncio.to_thread(real.start)
+    assert "n199" in await settled(real)
+    await real.link("data", "home.more", "set", "-f", "-s", ":", "=5")
+    await asyncio.to_thread(real.stop)
+    shutil.rmtree(tmp_path / "ours")
+    shutil.copytree(real._save, tmp_path / "ours")
+    again = await serve()
+    assert again.tree.store.find(["home", "more"]).record.value == 5
+    assert again.tree.store.find(["home", "n7"]).record.value == {"v": 7}
