@@ -1,6 +1,6 @@
 """Setting up: every way in, every way it fails, and that each failure can be mended."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address
 from typing import Any
 from unittest.mock import patch
@@ -52,6 +52,13 @@ def locked(socket_enabled: None) -> Iterator[Mosquitto]:
     """A broker that asks for credentials."""
     with Mosquitto(users=USER) as broker:
         yield broker
+
+
+@pytest.fixture(autouse=True)
+async def settled(hass: HomeAssistant) -> AsyncIterator[None]:
+    """A flow that succeeds sets an entry up in the background: no test ends before that."""
+    yield
+    await hass.async_block_till_done()
 
 
 @pytest.fixture
@@ -405,7 +412,6 @@ async def test_reconfigure(
         CONF_TOKEN: "tok",
     }
     assert entry.unique_id == f"127.0.0.1:{broker.port}/home"
-    await hass.async_block_till_done()
 
 
 async def test_reconfigure_user(
@@ -425,7 +431,6 @@ async def test_reconfigure_user(
     assert schema is not None
     hints = {str(key): key.description for key in schema.schema}
     assert hints["server"] == {"suggested_value": "[::1]:27587"}
-    await hass.async_block_till_done()
 
 
 async def test_reconfigure_empty_broker(
@@ -439,7 +444,6 @@ async def test_reconfigure_empty_broker(
     result = await answer(hass, result, **address(broker, anyway=True))
     assert result["reason"] == "reconfigure_successful"
     assert "anyway" not in entry.data
-    await hass.async_block_till_done()
 
 
 async def test_reconfigure_onto_another(hass: HomeAssistant, home: Peer, broker: Mosquitto) -> None:
