@@ -1,5 +1,6 @@
 """A broker, the real server, somebody else on the broker, and the integration in Home Assistant."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -8,7 +9,7 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from tests.integration.wire import Peer
-from tests.support.moat import ROOT, MoatServer
+from tests.support.moat import ROOT, MoatError, MoatServer
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -27,6 +28,10 @@ def lasting() -> Iterator[tuple[Mosquitto, MoatServer]]:
     pytest_socket.enable_socket()
     with Mosquitto() as broker, MoatServer(broker) as server:
         yield broker, server
+        assert server.running
+        assert "Decoding Error" not in server.log
+        with pytest.raises(MoatError, match="ExpKeyError"):  # nobody has reported a bad message
+            asyncio.run(server.link("data", "error.link", "get"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.moat_link.const import DOMAIN
 from tests.integration.wire import Peer, point, setter
 from tests.support.moat import MoatError, MoatServer
 from tests.support.wait import until
@@ -100,6 +101,38 @@ async def test_monitor_sees_actions(
     await act(hass, "delete", path="garden.lamp:1")
     with pytest.raises(MoatError, match="ExpKeyError"):
         await server.link("data", "garden.lamp:1", "get")
+
+
+async def test_hard_values(hass: HomeAssistant, entry: MockConfigEntry, server: MoatServer) -> None:
+    """What is awkward on the wire is printed as it was given, with who wrote it and when."""
+    values = (
+        "",
+        "two\nlines",
+        "\u200bzero",
+        "=1",
+        2**53 + 1,
+        -(2**70),
+        2.5e-300,
+        [],
+        {},
+        None,
+        [[]],
+    )
+    async with server.monitor("garden") as monitor:
+        for index, value in enumerate(values):
+            response = await hass.services.async_call(
+                DOMAIN,
+                "set",
+                {"path": f"garden.hard:{index}", "value": value},
+                blocking=True,
+                return_response=True,
+            )
+            await until(lambda: len(monitor.changes) == index + 1, 5, repr(value))  # noqa: B023
+    assert monitor.changes == [(f"hard:{index}", value) for index, value in enumerate(values)]
+    stored, origin, time, *_ = await server.ask("cmd", "d.get", f".garden.hard:{len(values) - 1}")
+    assert (stored, origin) == ([[]], entry.runtime_data.link.id)
+    assert response is not None
+    assert time == pytest.approx(response["time"], abs=1e-3)
 
 
 async def test_compare_and_set(

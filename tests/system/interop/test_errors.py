@@ -1,5 +1,8 @@
 """Errors are raised, acknowledged and cleared on either side, and known on both."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from homeassistant.components.event import ATTR_EVENT_TYPE
 from homeassistant.const import STATE_OFF, STATE_ON
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
@@ -22,20 +25,20 @@ async def test_their_errors_here(
     hass: HomeAssistant, entry: MockConfigEntry, server: MoatServer
 ) -> None:
     """What the command line reports, repeats, acknowledges and clears is told to the user."""
-    happened = _follow(hass)
-    await until(shows(hass, COUNT, "0"))
-    await server.link(
-        "cmd", "e.info", ".plant.fan", "~x", "-s", "msg", "~dusty", "-s", "level", "=2"
-    )
-    await until(shows(hass, PROBLEM, STATE_ON), 1)
-    assert seen(hass, COUNT).state == "1"
-    await server.link(
-        "cmd", "e.info", ".plant.fan", "~x", "-s", "msg", "~dusty", "-s", "level", "=2"
-    )
-    await server.link("cmd", "e.ack", ".plant.fan")
-    await until(lambda: len(happened) == 3, 1)
-    await server.link("cmd", "e.ok", ".plant.fan")
-    await until(shows(hass, PROBLEM, STATE_OFF), 1)
+    with following(hass) as happened:
+        await until(shows(hass, COUNT, "0"))
+        await server.link(
+            "cmd", "e.info", ".plant.fan", "~x", "-s", "msg", "~dusty", "-s", "level", "=2"
+        )
+        await until(shows(hass, PROBLEM, STATE_ON), 1)
+        assert seen(hass, COUNT).state == "1"
+        await server.link(
+            "cmd", "e.info", ".plant.fan", "~x", "-s", "msg", "~dusty", "-s", "level", "=2"
+        )
+        await server.link("cmd", "e.ack", ".plant.fan")
+        await until(lambda: len(happened) == 3, 1)
+        await server.link("cmd", "e.ok", ".plant.fan")
+        await until(shows(hass, PROBLEM, STATE_OFF), 1)
     assert happened == [
         ("raised", "plant.fan", "dusty", 2, 1, False),
         ("repeated", "plant.fan", "dusty", 2, 2, False),
@@ -92,7 +95,8 @@ async def test_grave_error(hass: HomeAssistant, entry: MockConfigEntry, server: 
     await until(lambda: not issues(), 5)
 
 
-def _follow(hass: HomeAssistant) -> list[tuple[object, ...]]:
+@contextmanager
+def following(hass: HomeAssistant) -> Iterator[list[tuple[object, ...]]]:
     """Note what the event entity tells."""
     happened: list[tuple[object, ...]] = []
 
@@ -103,5 +107,6 @@ def _follow(hass: HomeAssistant) -> list[tuple[object, ...]]:
         keys = (ATTR_EVENT_TYPE, "path", "message", "level", "count", "acknowledged")
         happened.append(tuple(new.attributes[key] for key in keys))
 
-    async_track_state_change_event(hass, ["event.home_error"], note)
-    return happened
+    stop = async_track_state_change_event(hass, ["event.home_error"], note)
+    yield happened
+    stop()
