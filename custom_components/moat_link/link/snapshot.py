@@ -26,6 +26,10 @@ _LOGGER = logging.getLogger(__name__)
 RUN: Final = Path("run")
 PATIENCE: Final = 1.0  # seconds before the broker is asked again
 WALK_PATIENCE: Final = 8.0  # seconds for the server to send another node of a snapshot
+SURE: Final = (
+    1_000  # messages that a broker keeps for us, however busy we are (mosquitto's default)
+)
+READINGS: Final = 5  # at most so many, of more than that
 DOUBT: Final = 2.0  # seconds before a server that does not know a node is asked again
 
 
@@ -151,6 +155,17 @@ class Synchronizer:
             await self._subscriptions.want(watch.interest, retained=retained)
             self._followed.add(watch)
         elif retained:
+            await self._subscriptions.read(watch.interest)
+        if retained:
+            await self._make_sure(watch)
+
+    async def _make_sure(self, watch: Watch) -> None:
+        """Read what is a lot again until nothing is new: a broker may drop some, and say nothing."""
+        before = 0
+        for _ in range(1, READINGS):
+            if not SURE < watch.mentioned > before:
+                break
+            before = watch.mentioned
             await self._subscriptions.read(watch.interest)
 
     async def _walk(self, watch: Watch, server: Server) -> bool:

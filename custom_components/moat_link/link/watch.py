@@ -117,6 +117,11 @@ class Watch:
             self._mentioned.add(topic)
         self._doomed.discard(topic)
 
+    @property
+    def mentioned(self) -> int:
+        """How many nodes the snapshot that is going on has mentioned."""
+        return len(self._mentioned or ())
+
     def begin(self) -> None:
         """Start a snapshot: from here on, take note of what exists."""
         self._mentioned = set()
