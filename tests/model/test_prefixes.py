@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings, strategies as st
 
-from custom_components.moat_link.model.prefixes import FAN, covering
+from custom_components.moat_link.model.prefixes import FAN, MOST, covering
 
 
 def test_a_few_topics_are_watched_one_by_one() -> None:
@@ -17,6 +17,13 @@ def test_many_are_watched_together() -> None:
 def test_the_root_never() -> None:
     assert len(list(covering(str(number) for number in range(50)))) == 50
     assert len(list(covering(f"/{number}" for number in range(50)))) == 50
+
+
+def test_there_is_an_end() -> None:
+    """Somebody who describes a thousand scattered values gets larger subtrees, not a thousand."""
+    scattered = [f"{number}/{more}/x" for number in range(MOST // 2) for more in "abc"]
+    assert set(covering(scattered)) == {str(number) for number in range(MOST // 2)}
+    assert len(list(covering([*(f"{number}/x" for number in range(2 * MOST)), "/x"]))) == MOST
 
 
 def test_what_lies_below_another_is_covered() -> None:

@@ -7,7 +7,7 @@ subscribed to, except for the moment it takes to read its retained messages.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -39,10 +39,6 @@ class Interest:
 
     path: Path
     subtree: bool = True
-
-    def covers(self, other: Interest) -> bool:
-        """Tell whether whoever follows this receives everything of the other."""
-        return self == other or (self.subtree and other.path.starts_with(self.path))
 
 
 class Subscriptions:
@@ -120,7 +116,8 @@ class Subscriptions:
 
     async def _narrow(self) -> None:
         """Go from the active filters to the fewest that are needed, without a gap."""
-        needed = {one for one in self._wanted if not _covered(one, self._wanted.keys() - {one})}
+        subtrees = _subtrees(self._wanted)
+        needed = {one for one in self._wanted if not _inside(one, subtrees)}
         if missing := needed - self._active:
             await self._activate([*missing], 0, FROM_NOW)
         if surplus := self._active - needed:
@@ -141,5 +138,22 @@ class Subscriptions:
         return f"{topic}/#" if interest.subtree else topic
 
 
-def _covered(interest: Interest, others: Iterable[Interest]) -> bool:
-    return any(other.covers(interest) for other in others)
+def _covered(interest: Interest, others: Collection[Interest]) -> bool:
+    """Tell whether whoever follows these receives everything of this one."""
+    return interest in others or _inside(interest, _subtrees(others))
+
+
+def _subtrees(interests: Iterable[Interest]) -> set[str]:
+    return {one.path.topic for one in interests if one.subtree}
+
+
+def _inside(interest: Interest, subtrees: Container[str]) -> bool:
+    """Tell whether this is a part of a larger subtree; what it costs depends on its depth only."""
+    topic = interest.path.topic
+    if not interest.subtree and topic in subtrees:
+        return True
+    while topic:
+        topic = topic[: max(0, topic.rfind("/"))]
+        if topic in subtrees:
+            return True
+    return False
