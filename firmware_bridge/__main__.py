@@ -11,8 +11,10 @@ from pathlib import Path as FilePath
 from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
-from .link.client import Link
+from .link.client import Link, LinkConfig
 from .server import cli
+from .server.config import ServerConfig, ServerConfigError
+from .server.server import serving
 
 OK, FAILED, USAGE = 0, 1, 2
 _EXAMPLE = FilePath(__file__).parent / "packaging" / "bridge.toml"
@@ -33,7 +35,8 @@ def _bridge(options: argparse.Namespace) -> int:
     try:
         config = options.configure(options)
         settings = link_config(config)
-    except ConfigError as err:
+        server = config.server and config.server.on(settings.broker, config.root)
+    except (ConfigError, ServerConfigError) as err:
         sys.stderr.write(f"{err}\n")
         return USAGE
     except OSError as err:
@@ -42,15 +45,26 @@ def _bridge(options: argparse.Namespace) -> int:
     if options.check:
         sys.stdout.write(f"Right: {len(config.drivers)} driver(s), root {config.root}\n")
         return OK
-    asyncio.run(_run(Bridge(config, Link(settings)), forget=options.forget))
+    try:
+        asyncio.run(_run(config, settings, server, forget=options.forget))
+    except OSError as err:
+        sys.stderr.write(f"server: {err}\n")
+        return FAILED
     return OK
 
 
-async def _run(bridge: Bridge, *, forget: bool) -> None:
+async def _run(
+    config: Config, settings: LinkConfig, server: ServerConfig | None, *, forget: bool
+) -> None:
+    bridge = Bridge(config, Link(settings))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop, number.name)
-    await bridge.run(forget=forget)
+    if server is None:
+        await bridge.run(forget=forget)
+        return
+    async with serving(server):
+        await bridge.run(forget=forget)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +101,10 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     add("--prefix", help="of all values, dotted (ems)")
     add("--name", help="of the bridge, at run.host.HOST.NAME (bridge)")
     add("--as-host", metavar="HOST", help="announce as running on this host (this machine's name)")
+    add("--with-server", action="store_true", help="be the installation's server as well")
+    add("--listen", action="append", metavar="HOST:PORT", help="of the server, for clients")
+    add("--unix", action="append", metavar="PATH", help="socket of the server, for clients")
+    add("--save", metavar="DIR", help="keep the server's data there")
     add("--no-server", action="store_true", help="do without the installation's server")
     add("--no-discovery", action="store_true", help="do not announce on the network")
     add("--speed", type=float, help="times faster than real time (1)")
@@ -134,6 +152,9 @@ def _simulation(options: argparse.Namespace) -> Config:
         name: {key: value for key, value in section.items() if value is not None}
         for name, section in table.items()
     }
+    if options.with_server:
+        server = {"listen": options.listen, "unix": options.unix, "save": options.save}
+        given["server"] = {key: value for key, value in server.items() if value is not None}
     given["driver"] = {"home": {k: v for k, v in driver.items() if v is not None}}
     return parse(given, DRIVERS, source="command line")
 

@@ -17,6 +17,8 @@ import voluptuous as vol
 from .driver import Configure, Opener
 from .link.errors import DecodeError
 from .link.path import Path
+from .serve import server_table
+from .server.config import ServerOptions
 
 DEFAULT_NAME = "bridge"
 DEFAULT_PREFIX = "ems"
@@ -58,6 +60,7 @@ class Config:
     name: str = DEFAULT_NAME
     prefix: Path = field(default_factory=lambda: Path(DEFAULT_PREFIX))
     discovery: bool = True
+    server: ServerOptions | None = None
     drivers: Mapping[str, Opener]
 
     @override
@@ -92,7 +95,13 @@ def parse(
         }
     except vol.Invalid as err:
         raise ConfigError(f"{source}: {_told(err)}") from err
-    return Config(**checked["broker"], **checked["link"], **checked["bridge"], drivers=openers)
+    return Config(
+        **checked["broker"],
+        **checked["link"],
+        **checked["bridge"],
+        server=checked["server"],
+        drivers=openers,
+    )
 
 
 def _opener(name: str, options: Mapping[str, object], drivers: Mapping[str, Configure]) -> Opener:
@@ -137,6 +146,7 @@ def _schema(directory: FilePath) -> vol.Schema:
             vol.Optional("broker", default=dict): vol.All(broker, _broker),
             vol.Required("link"): vol.All(link, _renamed({"server": "use_server"})),
             vol.Optional("bridge", default=dict): bridge,
+            vol.Optional("server", default=None): vol.Any(None, server_table(directory, secret)),
             vol.Required("driver"): vol.All({_NAME: dict}, vol.Length(min=1)),
         }
     )

@@ -4,22 +4,18 @@ import argparse
 import asyncio
 import gc
 import signal
-import ssl
 import sys
 from pathlib import Path as File
 
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
-from .config import Listener, ServerConfig, ServerConfigError, read_tokens
-from .journal import JournalConfig
+from .config import ServerConfig, ServerConfigError, ServerOptions, read_tokens
 from .server import Server
-
-_DEFAULT = "127.0.0.1:27587"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what can be said about a server."""
+    """Add what can be said about a server, and about the broker."""
     add = parser.add_argument
     add("--host", default="localhost", help="of the broker (%(default)s)")
     add("--port", type=int, default=1883, help="of the broker (%(default)s)")
@@ -31,14 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen",
         action="append",
         metavar="HOST:PORT",
-        help=f"where clients connect; may be repeated ({_DEFAULT}, unless --unix is given)",
+        help="where clients connect; may be repeated (127.0.0.1:27587, unless --unix is given)",
     )
     add("--unix", action="append", metavar="PATH", help="a Unix socket for clients")
     add("--token-file", metavar="FILE", type=File, help="one `name token` a line")
     add("--no-anonymous", action="store_true", help="let only those in who have a token")
     add("--no-announced-token", action="store_true", help="put no token on the broker")
-    add("--certificate", metavar="FILE", help="encrypt TCP connections with this (PEM)")
-    add("--key", metavar="FILE", help="of the certificate, if it is in a file of its own")
+    add("--certificate", metavar="FILE", type=File, help="encrypt TCP connections with this (PEM)")
+    add(
+        "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
+    )
     add("--save", metavar="DIR", type=File, help="keep the data there")
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
 
@@ -52,18 +50,22 @@ def configure(options: argparse.Namespace) -> ServerConfig:
     if not root:
         raise ServerConfigError("--root must not be empty")
     password = options.password_file and options.password_file.read_text().strip()
-    return ServerConfig(
-        broker=BrokerConfig(
-            host=options.host, port=options.port, username=options.username, password=password
-        ),
-        root=root,
-        **({"name": options.name} if options.name else {}),
-        listeners=tuple(_listeners(options)),
+    given = ServerOptions(
+        name=options.name,
+        listen=options.listen,
+        unix=options.unix,
         tokens=read_tokens(options.token_file) if options.token_file else {},
         anonymous=not options.no_anonymous,
         announce_token=not options.no_announced_token,
-        journal=JournalConfig(directory=options.save, sync=options.sync) if options.save else None,
+        save=options.save,
+        sync=options.sync,
+        certificate=options.certificate,
+        key=options.key,
     )
+    broker = BrokerConfig(
+        host=options.host, port=options.port, username=options.username, password=password
+    )
+    return given.on(broker, root)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -88,22 +90,3 @@ async def _run(config: ServerConfig) -> None:
         loop.add_signal_handler(number, server.stop)
     gc.set_threshold(50_000, 20, 100)  # the tree has no cycles
     await server.run()
-
-
-def _listeners(options: argparse.Namespace) -> list[Listener]:
-    tls = None
-    if options.certificate:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(options.certificate, options.key)
-    found = [
-        Listener(name="local" if not number else f"local{number}", path=path)
-        for number, path in enumerate(options.unix or ())
-    ]
-    places = options.listen or ([] if options.unix else [_DEFAULT])
-    for number, place in enumerate(places):
-        host, _, port = place.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ServerConfigError(f"--listen {place}: write HOST:PORT")
-        name = "main" if not number else f"main{number}"
-        found.append(Listener(name=name, host=host.strip("[]"), port=int(port), tls=tls))
-    return found

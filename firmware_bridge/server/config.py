@@ -3,7 +3,7 @@
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
@@ -12,9 +12,16 @@ from ..link.session import BrokerConfig
 from .clients import Limits
 from .journal import JournalConfig
 
+_DEFAULT = "127.0.0.1:27587"
+
 
 class ServerConfigError(ValueError):
     """The server cannot be run like this; the text says why."""
+
+
+def default_name() -> str:
+    """Return a name that is unique as long as each machine has one server."""
+    return f"bridge-{socket.gethostname()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,7 @@ class ServerConfig:
 
     broker: BrokerConfig
     root: Path
-    name: str = field(default_factory=lambda: f"bridge-{socket.gethostname()}")
+    name: str = field(default_factory=default_name)
     listeners: tuple[Listener, ...] = (Listener(),)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     anonymous: bool = True
@@ -70,6 +77,63 @@ class ServerConfig:
                 )
             if not self.tokens and not self.announce_token:
                 raise ServerConfigError(f"listening at {listener.host} needs a token")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """A server as somebody configures it."""
+
+    name: str | None = None
+    listen: Sequence[str] | None = None
+    """`HOST:PORT`; this machine alone, if neither this nor `unix` is given."""
+    unix: Sequence[str] | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    anonymous: bool = True
+    announce_token: bool = True
+    save: File | None = None
+    sync: float = 1.0
+    certificate: File | None = None
+    key: File | None = None
+
+    def on(self, broker: BrokerConfig, root: Path) -> ServerConfig:
+        """Return the configuration of a server on a broker. ServerConfigError, OSError."""
+        journal = None
+        if self.save is not None:
+            journal = JournalConfig(directory=self.save, sync=self.sync)
+        return ServerConfig(
+            broker=broker,
+            root=root,
+            name=self.name or default_name(),
+            listeners=self._listeners(),
+            tokens=self.tokens,
+            anonymous=self.anonymous,
+            announce_token=self.announce_token,
+            journal=journal,
+        )
+
+    def _listeners(self) -> tuple[Listener, ...]:
+        tls = None
+        if self.certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self.certificate, self.key)
+        found = [
+            Listener(name="local" if not number else f"local{number}", path=path)
+            for number, path in enumerate(self.unix or ())
+        ]
+        places = self.listen or ([] if self.unix else [_DEFAULT])
+        for number, place in enumerate(places):
+            host, port = parse_place(place)
+            name = "main" if not number else f"main{number}"
+            found.append(Listener(name=name, host=host, port=port, tls=tls))
+        return tuple(found)
+
+
+def parse_place(place: str) -> tuple[str, int]:
+    """Read `HOST:PORT`. ServerConfigError."""
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ServerConfigError(f"{place}: write HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def read_tokens(file: File) -> dict[str, str]:

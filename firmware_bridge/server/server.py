@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from typing import Final
 
 from ..link.clock import Clock, SystemClock
@@ -361,6 +362,24 @@ class Server:
         task = asyncio.get_running_loop().create_task(supervise())
         self._notices.add(task)
         task.add_done_callback(self._notices.discard)
+
+
+@asynccontextmanager
+async def serving(config: ServerConfig) -> AsyncIterator[Server]:
+    """Have a server run for as long as the context lasts. OSError when it cannot."""
+    server = Server(config)
+    task = asyncio.get_running_loop().create_task(server.run())
+    ready = asyncio.get_running_loop().create_task(server.serving.wait())
+    try:
+        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield server
+    finally:
+        ready.cancel()
+        server.stop()
+        if not task.done():
+            await task
 
 
 def _open_socket(listener: Listener) -> socket.socket:

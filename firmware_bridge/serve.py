@@ -1,0 +1,39 @@
+"""The table `[server]` of the configuration: the bridge as the installation's server."""
+
+from collections.abc import Callable
+from pathlib import Path as FilePath
+
+import voluptuous as vol
+
+from .server.config import ServerConfigError, ServerOptions, parse_place
+
+
+def server_table(
+    directory: FilePath, secret: Callable[[object], str | None]
+) -> Callable[[object], ServerOptions]:
+    """Return what checks the table; file names start at `directory`."""
+    text = vol.All(str, vol.Length(min=1, max=255))
+    file = vol.All(text, lambda name: directory / name)
+    schema = vol.Schema(
+        {
+            vol.Optional("name", default=None): vol.Any(None, text),
+            vol.Optional("listen", default=None): vol.Any(None, [vol.All(text, _place)]),
+            vol.Optional("unix", default=None): vol.Any(None, [text]),
+            vol.Optional("tokens", default=dict): {text: vol.All(secret, str, vol.Length(min=12))},
+            vol.Optional("anonymous", default=True): bool,
+            vol.Optional("announce_token", default=True): bool,
+            vol.Optional("save", default=None): vol.Any(None, file),
+            vol.Optional("sync", default=1.0): vol.All(vol.Coerce(float), vol.Range(0.01, 3600)),
+            vol.Optional("certificate", default=None): vol.Any(None, file),
+            vol.Optional("key", default=None): vol.Any(None, file),
+        }
+    )
+    return lambda table: ServerOptions(**schema(table))
+
+
+def _place(text: str) -> str:
+    try:
+        parse_place(text)
+    except ServerConfigError as err:
+        raise vol.Invalid(str(err)) from err
+    return text

@@ -1,0 +1,99 @@
+"""The server as a process, alone and within the bridge."""
+
+import signal
+from pathlib import Path as File
+
+import pytest
+
+from firmware_bridge.__main__ import main
+from firmware_bridge.config import ConfigError, parse
+from firmware_bridge.drivers import DRIVERS
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.direct import Endpoint, connect
+from firmware_bridge.link.path import Path
+from tests.bridge.test_process import process
+from tests.support.installation import Peer, link
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
+
+
+async def test_alone(broker: Mosquitto, peer: Peer, tmp_path: File) -> None:
+    """It serves at TCP and a socket, keeps its data, and goes in order."""
+    (tmp_path / "tokens").write_text("me 0123456789ab\n")
+    path = tmp_path / "sock"
+    arguments = [
+        "server",
+        *("--port", str(broker.port), "--root", "moat.test", "--name", "alone"),
+        *("--listen", "127.0.0.1:0", "--unix", str(path), "--save", str(tmp_path / "data")),
+        *("--token-file", str(tmp_path / "tokens"), "--no-anonymous", "--no-announced-token"),
+    ]
+    for turn in range(2):
+        async with process(*arguments) as running:
+            await until(lambda: peer.last("run/service/main/conn") is not ABSENT, 15)
+            assert (path.stat().st_mode & 0o777) == 0o600
+            endpoint = Endpoint(path=str(path), token="0123456789ab")
+            connection, identity = await connect(endpoint, name="_1")
+            assert identity.name == "alone"
+            if not turn:
+                assert (await connection.call(("d", "set"), Path("a"), 5)).value is True
+            assert (await connection.call(("d", "get"), Path("a"))).value == 5
+            await connection.close()
+            running.send_signal(signal.SIGTERM)
+            _, log = await running.communicate()
+            assert running.returncode == 0, log
+        assert peer.last("run/service/main/conn") is ABSENT
+        assert not path.exists()
+
+
+async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
+    """The simulated home is its own server; a link finds both."""
+    arguments = [
+        *("simulate", "--port", str(broker.port), "--root", "moat.test", "--no-discovery"),
+        *("--with-server", "--listen", "127.0.0.1:0", "--save", str(tmp_path), "--as-host", "here"),
+    ]
+    async with process(*arguments) as running, link(broker) as mine:
+        await until(lambda: mine.status.server is not None, 15)
+        watch = mine.watch(Path("device"), lambda _: None)
+        await until(lambda: "device/battery" in watch.messages, 15)
+        watch.close()
+        assert (await mine.get(Path("device", "battery"))).value
+        running.send_signal(signal.SIGTERM)
+        _, log = await running.communicate()
+        assert running.returncode == 0, log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--root", ""], "--root"),
+        (["--root", "a:"], "--root"),
+        (["--listen", "here"], "HOST:PORT"),
+        (["--listen", "0.0.0.0:0"], "anonymous"),
+        (["--token-file", "/nonexistent"], "nonexistent"),
+        (["--certificate", "/nonexistent"], "No such file"),
+        (["--name", "a/b"], "name"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", *arguments]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_directory_in_use(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be written is told."""
+    (tmp_path / "file").write_text("")
+    assert main(["server", "--save", str(tmp_path / "file"), "--unix", str(tmp_path / "s")]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_table(tmp_path: File) -> None:
+    """The table is checked with the rest of the configuration."""
+    rest = {"link": {"root": "x"}, "driver": {"home": {"type": "simulator"}}}
+    server = {"save": "data", "listen": ["[::1]:5"], "tokens": {"me": "0123456789ab"}}
+    config = parse(rest | {"server": server}, DRIVERS, source="x", directory=tmp_path)
+    assert config.server is not None
+    assert config.server.save == tmp_path / "data"
+    assert parse(rest, DRIVERS, source="x").server is None
+    for wrong in ({"listen": ["x"]}, {"tokens": {"me": "short"}}, {"unknown": 1}):
+        with pytest.raises(ConfigError, match="server"):
+            parse(rest | {"server": wrong}, DRIVERS, source="x")
