@@ -151,7 +151,7 @@ def damaged(chance: random.Random, valid: list[bytes]) -> Publish:
     return replace(message, payload=bytes(payload), text=text, meta="".join(meta))
 
 
-NASTY = [
+NASTY: list[Any] = [
     *(None, True, -1, 0, 1 << 70, -(1 << 62), 1e308, -0.0, math.nan, math.inf),
     *("", "\0", "x" * 5000, "{{ 1/0 }}", "<b>", "../..", "$SYS", "+/#", b"\xff"),
     *([], [[]], {}, {1: 2}, {"v": 1}, cbor2.CBORTag(39, ["run", "host"]), cbor2.undefined),

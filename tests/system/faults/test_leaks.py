@@ -18,12 +18,23 @@ from .gauges import footprint, grown, lines, memory
 from .source import Source
 
 TIMES = 100
+WARM = 50  # until the allocator has what it needs; then 150 more cost 0.4 MB
+# Objects in a real core, of which the matrix allows one in a hundred. The tests' core starts with
+# few that are counted, and keeps what it would have written to disk.
+HEAP = 290_000
 
 
 def entities(hass: HomeAssistant) -> set[tuple[str, str]]:
     """Return what the registry knows of the entry."""
     found = er.async_entries_for_config_entry(er.async_get(hass), ENTRY_ID)
     return {(each.entity_id, each.unique_id) for each in found}
+
+
+def count_objects() -> tuple[int, int]:
+    """Count the objects of our own classes, and all others."""
+    everything = [type(each).__module__ for each in gc.get_objects()]
+    ours = sum(module.startswith("custom_components.moat_link") for module in everything)
+    return ours, len(everything) - ours
 
 
 @pytest.mark.parametrize("how", ["ping", "announcement", "description"])
@@ -96,11 +107,11 @@ async def test_hundred_reloads(
     """Row 13: 100 entities, reloaded 100 times, each in a second; nothing is left."""
     async with Source(broker, boxes=10) as source:
         await set_up(hass, entry)
-        for _ in range(10):
+        for _ in range(WARM):
             assert await hass.config_entries.async_reload(entry.entry_id)
         await hass.async_block_till_done()
         gc.collect()
-        before, objects, megabytes = footprint(hass), len(gc.get_objects()), memory()
+        before, objects, megabytes = footprint(hass), count_objects(), memory()
         known = entities(hass)
         for _ in range(TIMES):
             start = time.monotonic()
@@ -109,7 +120,9 @@ async def test_hundred_reloads(
         await hass.async_block_till_done()
         gc.collect()
         assert grown(before, footprint(hass)) == {}
-        assert len(gc.get_objects()) < objects * 1.01
+        ours, others = count_objects()
+        assert ours == objects[0]
+        assert others < objects[1] + HEAP / 100
         assert memory() - megabytes < 5
         assert entities(hass) == known
         await until(lambda: source.right(hass))

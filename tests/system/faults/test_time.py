@@ -12,6 +12,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link import hub as hub_module
 from custom_components.moat_link.link.clock import SystemClock
+from firmware_bridge.link.session import Session
 from tests.integration.conftest import entry_for, set_up, state_of
 from tests.integration.wire import Peer, path, point, setter
 from tests.support.mosquitto import Mosquitto
@@ -132,6 +133,17 @@ async def test_twice_late_and_early(
     assert [float(state) for state in shown] == expected
 
 
+async def numbered(line: Session, first: int, last: int) -> None:
+    """Publish numbers at QoS 1, 2000 a second."""
+    start, sent = time.monotonic(), 0
+    async with asyncio.TaskGroup() as group:
+        while first + sent <= last:
+            while first + sent <= last and sent < (time.monotonic() - start) * 2000:
+                group.create_task(line.publish(packet("power", first + sent), timeout=30))
+                sent += 1
+            await asyncio.sleep(0.005)
+
+
 @pytest.mark.timeout(60)
 async def test_order(hass: HomeAssistant, socket_enabled: None) -> None:
     """Row 14: 10,000 numbered, QoS 1, 2000 a second, one reconnect: never back, the last one stays."""
@@ -153,20 +165,15 @@ async def test_order(hass: HomeAssistant, socket_enabled: None) -> None:
 
             hass.bus.async_listen("state_changed", lambda _: None, event_filter=note)
             line = await session(broker.port)
-            start, sent, pending = time.monotonic(), 0, set[asyncio.Task[bool]]()
-            while sent < 10_000:
-                due = min(10_000, sent + 50, int((time.monotonic() - start) * 2000))
-                while sent < due:
-                    sent += 1
-                    task = asyncio.create_task(line.publish(packet("power", sent), timeout=30))
-                    pending.add(task)
-                    if sent == 5000:
-                        proxy.cut()
-                await asyncio.sleep(0.005)
-            await asyncio.gather(*pending)
+            await numbered(line, 1, 5000)
+            await until(lambda: shown[-1:] == [5000.0], 10)
+            assert len(shown) == 5000
+            async with asyncio.TaskGroup() as group:
+                group.create_task(numbered(line, 5001, 10_000))
+                await until(lambda: shown[-1] > 5500)
+                proxy.cut()
             await until(lambda: state_of(hass, POWER) == "10000.0", 10)
             assert shown == sorted(shown)
-            assert len(shown) > 5000
             # and a retained message that is older than what is known is not believed either
             await line.publish(packet("power", 1, when=time.time() - HOUR))
             proxy.cut()
