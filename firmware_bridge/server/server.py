@@ -357,7 +357,7 @@ class Server:
             try:
                 await work
             except LinkError as err:
-                _LOGGER.warning("%s", err)
+                _LOGGER.log(logging.DEBUG if self._stop.is_set() else logging.WARNING, "%s", err)
 
         task = asyncio.get_running_loop().create_task(supervise())
         self._notices.add(task)

@@ -13,6 +13,7 @@ from firmware_bridge.link.path import Path
 from firmware_bridge.server.patterns import matches
 from firmware_bridge.server.records import Record, encode_spliced, pack, splice
 from firmware_bridge.server.store import LIFETIME, Outcome, Store, levels_of
+from tests.support.effort import examples
 
 ELEMENTS = ["a", "b", "1", 1, 1.0, True, None, "", (1, 2), "run", "x/y"]
 VALUES = [
@@ -133,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestStoreMachine.settings = settings(max_examples=examples(60), stateful_step_count=30)
 
 
 def fill(*paths: tuple[Any, ...]) -> Store:
