@@ -250,6 +250,19 @@ async def test_news_are_tried_at_once(fake: FakeServer) -> None:
         assert fake.accepted == 1
 
 
+async def test_a_flood_of_news() -> None:
+    """Whoever announces another end point all the time does not make us connect all the time."""
+    watcher = Watcher()
+    async with running(watcher, backoff=Backoff(1000, 1000)) as link:
+        for port in range(1, 40):
+            reports = len(watcher.statuses)
+            watcher.candidates = [Endpoint(host="127.0.0.1", port=port)]
+            link.announced()
+            await asyncio.sleep(0.02)
+            assert len(watcher.statuses) <= reports + 1
+        assert 1 <= len(watcher.statuses) <= 4
+
+
 async def test_news_during_an_attempt(fake: FakeServer) -> None:
     """They count, too."""
     async with FakeServer() as silent:

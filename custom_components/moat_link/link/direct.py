@@ -25,6 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 27587
 _MOST_ENDPOINTS: Final = 16
+_BREATH: Final = 0.5  # seconds between attempts, however often the announcements change
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +167,10 @@ class DirectLink:
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
+        loop = asyncio.get_running_loop()
         try:
             while True:
+                start = loop.time()
                 self._changed.clear()
                 self._tried = tuple(self._candidates())
                 error = await self._try_all()
@@ -175,6 +178,7 @@ class DirectLink:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._backoff.wait()):
                         await self._changed.wait()
+                        await asyncio.sleep(start + _BREATH - loop.time())
         finally:
             self.status = DirectStatus(connected=False)
 

@@ -40,6 +40,7 @@ _LOGGER = logging.getLogger(__name__)
 SERVER_PATIENCE: Final = 3.0  # seconds that a snapshot waits for the server
 LOSS_PATIENCE: Final = 5.0  # seconds without a server before that is worth a line in the log
 BROKEN: Final = 1_000  # topics whose first undecodable message is logged
+MOST_SERVERS: Final = 32  # whose announcements are remembered
 
 _CONNECTION: Final = CONNECTION.topic
 _SERVERS: Final = f"{SERVERS.topic}/"
@@ -285,7 +286,8 @@ class Online:
         if message.topic == _CONNECTION or message.topic.startswith(_SERVERS):
             found = endpoints(message.value, server=origin)
             self._announcements.pop(message.topic, None)
-            if found:
+            elected = message.topic == _CONNECTION
+            if found and (elected or len(self._announcements) < MOST_SERVERS):
                 self._announcements[message.topic] = found
             self._direct.announced()
         if self._discovery.complete and self.server is not None and origin == self.server.name:
