@@ -2,6 +2,10 @@
 
 import pytest
 
+from tests.support.effort import load_profile
+
+load_profile()
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:

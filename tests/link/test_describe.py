@@ -27,6 +27,7 @@ from firmware_bridge.link.describe import (
 from firmware_bridge.link.path import ROOT, Path
 from firmware_bridge.link.points import default_access
 from firmware_bridge.link.quantity import QUANTITIES, Family, Kind, Quantity, StateClass
+from tests.support.effort import examples
 
 HERE = Path("home", "hall")
 SET = {"path": HERE / "cmd"}
@@ -491,14 +492,14 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150))
 @given(VALUES)
 def test_nothing_else_is_ever_raised(value: Any) -> None:
     with contextlib.suppress(DescriptionError):
         read(value)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.lists(ROWS, max_size=5), st.dictionaries(WORDS, VALUES, max_size=3))
 def test_points_of_any_sort_are_taken_or_named(rows: list[Any], more: dict[Any, Any]) -> None:
     device, issues = read(more | {"v": 1, "points": rows})
@@ -619,7 +620,7 @@ def devices(draw: st.DrawFn) -> DeviceDescription:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100))
 @given(devices())
 def test_there_and_back(device: DeviceDescription) -> None:
     again, issues = read(decode(encode(describe(device))))

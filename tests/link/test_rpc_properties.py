@@ -21,6 +21,7 @@ from firmware_bridge.link.rpc import (
     Opened,
     StreamEndedError,
 )
+from tests.support.effort import examples
 
 
 @dataclass(eq=False)
@@ -238,7 +239,7 @@ class World:
             assert receiver.heard in {sender.said, "cancelled", "error"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.integers(0, 1 << 64), st.integers(20, 400))
 def test_every_exchange_ends_on_both_sides(seed: int, steps: int) -> None:
     """Nothing is lost, doubled, or left behind; credit is never exceeded."""
@@ -267,7 +268,7 @@ FRAMES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(200))
 @given(FRAMES, st.lists(st.booleans(), max_size=20))
 def test_no_frame_does_harm(frames: list[Frame], streams: list[bool]) -> None:
     """Whatever the other side sends, the engine goes on, and its state stays bounded."""

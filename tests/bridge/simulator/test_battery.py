@@ -12,6 +12,7 @@ from firmware_bridge.drivers.simulator.battery import (
     PackState,
     resting_voltage,
 )
+from tests.support.effort import examples
 
 POWERS = st.lists(st.floats(-9000, 9000), min_size=1, max_size=60)
 AMBIENT = 18.0
@@ -24,7 +25,7 @@ def test_voltage_grows_with_charge(one: float, other: float) -> None:
     assert 2.4 < resting_voltage(low) <= resting_voltage(high) < 3.8
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 @given(
     st.integers(0, 1000),
     st.floats(0, 1),

@@ -9,6 +9,7 @@ from firmware_bridge.drivers.simulator.board import Door, Press
 from firmware_bridge.drivers.simulator.home import Home
 from firmware_bridge.drivers.simulator.inverter import Mode
 from firmware_bridge.drivers.simulator.weather import Place, Sky
+from tests.support.effort import examples
 
 SUMMER = datetime(2026, 6, 21, tzinfo=UTC).timestamp()
 PLACES = st.builds(Place, latitude=st.floats(-60, 60), longitude=st.floats(-180, 180))
@@ -25,7 +26,7 @@ WISHES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15))
 @given(st.integers(0, 2**32), st.floats(1.7e9, 2.0e9), PLACES, st.floats(0, 1), WISHES)
 def test_energy_is_conserved(
     seed: int,
@@ -66,7 +67,7 @@ def _totals(home: Home) -> tuple[float, ...]:
 
 
 @given(st.integers(0, 2**32), st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(3))
 def test_the_seed_decides(seed: int, other: int) -> None:
     """One seed, one home; another seed, another home."""
     homes = [Home(seed=each, start=SUMMER) for each in (seed, seed, other)]

@@ -15,6 +15,7 @@ from firmware_bridge.drivers.simulator.inverter import (
     dc_power,
     losses,
 )
+from tests.support.effort import examples
 
 
 def run(
@@ -33,7 +34,7 @@ def test_both_directions_agree(ac: float) -> None:
     assert losses(ac) > 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     st.sampled_from(list(Mode)),
     st.floats(0, 9000),
