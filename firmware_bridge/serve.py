@@ -23,6 +23,7 @@ def server_table(
             vol.Optional("anonymous", default=True): bool,
             vol.Optional("announce_token", default=True): bool,
             vol.Optional("save", default=None): vol.Any(None, file),
+            vol.Optional("history", default=dict): {text: vol.All(vol.Coerce(float), vol.Range(0))},
             vol.Optional("sync", default=1.0): vol.All(vol.Coerce(float), vol.Range(0.01, 3600)),
             vol.Optional("certificate", default=None): vol.Any(None, file),
             vol.Optional("key", default=None): vol.Any(None, file),

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
     )
     add("--save", metavar="DIR", type=File, help="keep the data there")
+    add(
+        "--history",
+        action="append",
+        metavar="PREFIX=DAYS",
+        help="remember values below a dotted prefix (: for all) for so many days; needs --save",
+    )
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
 
 
@@ -58,6 +64,7 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         anonymous=not options.no_anonymous,
         announce_token=not options.no_announced_token,
         save=options.save,
+        history=dict(map(_history, options.history or ())),
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
@@ -90,3 +97,11 @@ async def _run(config: ServerConfig) -> None:
         loop.add_signal_handler(number, server.stop)
     gc.set_threshold(50_000, 20, 100)  # the tree has no cycles
     await server.run()
+
+
+def _history(text: str) -> tuple[str, float]:
+    prefix, _, days = text.rpartition("=")
+    try:
+        return prefix, float(days)
+    except ValueError as err:
+        raise ServerConfigError(f"--history {text}: write PREFIX=DAYS") from err

@@ -56,7 +56,7 @@ class Commands:
 
     def __init__(self, tree: Tree, around: Surroundings) -> None:
         self._around = around
-        self._data = data = DataCommands(tree)
+        self.data = data = DataCommands(tree)
         faults = FaultCommands(tree)
         self._simple: dict[tuple[str, ...], Simple] = {
             ("d", "get"): data.get,
@@ -81,6 +81,7 @@ class Commands:
         self._streaming: dict[tuple[str, ...], Streaming] = {
             ("d", "list"): data.children,
             ("d", "walk"): data.walk,
+            ("d", "hist"): data.history,
             ("e", "mon"): faults.monitor,
             ("i", "count"): _count,
             ("i", "sync"): self._sync,
@@ -110,7 +111,7 @@ class Commands:
                 except DecodeError as err:
                     raise type_error(str(err)) from err
                 call = Reply(request.arguments, request.keywords)
-                return self._data.shorthand(caller, below, call)
+                return self.data.shorthand(caller, below, call)
             case (*_, "doc_" | "dir_"):
                 return self._describe(path)
         raise self._unknown(path)

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
+from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
 from .clients import Limits
+from .history import HistoryConfig
 from .journal import JournalConfig
 
 _DEFAULT = "127.0.0.1:27587"
@@ -62,6 +64,7 @@ class ServerConfig:
     """Whether those who may read at the broker may connect."""
     limits: Limits = field(default_factory=Limits)
     journal: JournalConfig | None = None
+    history: HistoryConfig | None = None
 
     def __post_init__(self) -> None:
         """Check that nobody is let in unasked."""
@@ -91,6 +94,8 @@ class ServerOptions:
     anonymous: bool = True
     announce_token: bool = True
     save: File | None = None
+    history: Mapping[str, float] = field(default_factory=dict)
+    """Days by prefix (dotted) that values are remembered for; needs `save`."""
     sync: float = 1.0
     certificate: File | None = None
     key: File | None = None
@@ -100,6 +105,12 @@ class ServerOptions:
         journal = None
         if self.save is not None:
             journal = JournalConfig(directory=self.save, sync=self.sync)
+        history = None
+        if self.history:
+            if self.save is None:
+                raise ServerConfigError("history needs a directory to save it in")
+            keep = {_topic(prefix): days * 86400 for prefix, days in self.history.items()}
+            history = HistoryConfig(file=self.save / "history.db", keep=keep)
         return ServerConfig(
             broker=broker,
             root=root,
@@ -109,6 +120,7 @@ class ServerOptions:
             anonymous=self.anonymous,
             announce_token=self.announce_token,
             journal=journal,
+            history=history,
         )
 
     def _listeners(self) -> tuple[Listener, ...]:
@@ -126,6 +138,13 @@ class ServerOptions:
             name = "main" if not number else f"main{number}"
             found.append(Listener(name=name, host=host, port=port, tls=tls))
         return tuple(found)
+
+
+def _topic(prefix: str) -> str:
+    try:
+        return Path.parse(prefix).topic
+    except DecodeError as err:
+        raise ServerConfigError(f"history: {err}") from err
 
 
 def parse_place(place: str) -> tuple[str, int]:

@@ -24,6 +24,7 @@ from .clients import Clients, Tokens
 from .commands import Commands
 from .config import Listener, ServerConfig
 from .election import Election
+from .history import History
 from .journal import Journal
 from .peers import Peers
 from .relay import relay
@@ -65,6 +66,10 @@ class Server:
         )
         self.tree.tell = self.broker.tell
         self.journal: Journal | None = None
+        self.history: History | None = None
+        if config.history is not None:
+            self.history = self.clients.commands.data.past = History(config.history, self.clock)
+            self.tree.remember = self.history.append
         self._stop = asyncio.Event()
         self._stamp = 0
         self._stamped = 0
@@ -154,6 +159,7 @@ class Server:
                         self.broker.repair(),
                         self.tree.run(),
                         *([self.journal.run()] if self.journal else []),
+                        *([self.history.run()] if self.history else []),
                     )
                 ]
                 with contextlib.suppress(TimeoutError):
@@ -294,6 +300,8 @@ class Server:
                 _remove_socket(listener.path)
         if self.journal is not None:
             self.journal.close("Shutdown")
+        if self.history is not None:
+            await self.history.close()
 
     # What is heard
 

@@ -17,6 +17,7 @@ _LOGGER = logging.getLogger(__name__)
 _PRUNING: Final = LIFETIME / 20
 
 type Log = Callable[[Levels, Record], None]
+type Remember = Callable[[Levels, Record, float], None]
 type Tell = Callable[[Levels, Value, Meta], None]
 
 
@@ -28,6 +29,7 @@ class Tree:
         self.clock = clock
         self.log: Log = _nobody
         self.tell: Tell = _nobody_told
+        self.remember: Remember = _nobody_remembers
 
     def write(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
         """Carry out a command's write: kept on disk and published if it is newer. EncodeError."""
@@ -44,6 +46,7 @@ class Tree:
             assert node is not None
             assert node.record is not None
             self.log(levels, node.record)
+            self.remember(levels, node.record, meta.time)
         return outcome
 
     def restore(self, levels: Levels, value: Value, meta: Meta) -> None:
@@ -84,3 +87,7 @@ def _nobody(levels: Levels, record: Record) -> None:
 
 def _nobody_told(levels: Levels, value: Value, meta: Meta) -> None:
     """Tell nobody."""
+
+
+def _nobody_remembers(levels: Levels, record: Record, time: float) -> None:
+    """Keep no history."""
