@@ -1,6 +1,7 @@
 """Stamps increase, waiting times grow, and the skew is what the fastest message says."""
 
 import math
+import sys
 
 import pytest
 from hypothesis import given, strategies as st
@@ -60,6 +61,14 @@ def test_source_time_is_kept() -> None:
     assert stamps.stamp("a", source=3.0, content=2) == pytest.approx(7.502)
     assert stamps.stamp("b", source=3.0) == 3.0
     assert stamps.stamp("b", source=3.0) == 3.001
+
+
+@pytest.mark.parametrize("seen", [sys.float_info.max, 1e308, 2e18])
+def test_the_end_of_time(seen: float) -> None:
+    """Somebody who writes a node at the end of time keeps nobody from writing it again."""
+    stamps = Stamps(Still())
+    assert stamps.stamp("a", seen=seen) == 1000.0
+    assert stamps.stamp("a", seen=seen) == 1000.001
 
 
 def test_repetition_is_the_same() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import Final, Protocol, override
 
 STEP: Final = 0.001  # MoaT's resolution: two writes of one node are at least this far apart
+LATEST: Final = 1e18  # nothing could be written after the last time there is: later ones are none
 
 
 class Clock(Protocol):
@@ -57,13 +58,15 @@ class Stamps:
     ) -> float:
         """Return the time for the next write of a node.
 
-        `seen` is the newest time received for it; `source` the time the source took the value, kept
-        when it is newer than our last write. The same `content` with the same `source` time again is
+        `seen` is the newest time received for it, believed up to LATEST; `source` the time the source
+        took the value, kept when it is newer than our last write. The same `content` with the same `source` time again is
         a repetition, and repeats its time.
         """
         last = self._sent.get(topic)
         if source is not None and content is not None and last == (source, content):
             return source
+        if seen is not None and seen > LATEST:
+            seen = None
         stamp = self._clock.time() if source is None else source
         for earlier in (seen, last and last[0]):
             if earlier is not None and stamp <= earlier:
