@@ -1,5 +1,6 @@
 """What all entities share: they follow points, and ask the hub to change them."""
 
+from asyncio import TimerHandle
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, Final, override
@@ -21,6 +22,8 @@ CATEGORIES: Final[Mapping[Category, EntityCategory]] = {
     Category.CONFIG: EntityCategory.CONFIG,
     Category.DIAGNOSTIC: EntityCategory.DIAGNOSTIC,
 }
+PAUSE: Final = 0.5
+"""Seconds between two sums of the errors: one costs the more, the more errors there are."""
 MISTAKES: Final = frozenset(
     {CommandFailure.INVALID, CommandFailure.NOT_ALLOWED, CommandFailure.READ_ONLY}
 )
@@ -46,13 +49,17 @@ class InstallationEntity(Entity):
 
 
 class ProblemsEntity(InstallationEntity):
-    """An entity that sums up the errors of the installation."""
+    """An entity that sums up the errors of the installation: at once, but not all the time."""
+
+    _pause: TimerHandle | None = None
+    _outdated = False
 
     @override
     async def async_added_to_hass(self) -> None:
         """Follow the errors, too."""
         await super().async_added_to_hass()
         self.async_on_remove(self.hub.problems.subscribe(self._problems_changed))
+        self.async_on_remove(self._end_pause)
 
     @property
     @override
@@ -62,7 +69,22 @@ class ProblemsEntity(InstallationEntity):
 
     @callback
     def _problems_changed(self) -> None:
-        self.async_write_ha_state()
+        self._outdated = True
+        if self._pause is None:
+            self._show()
+
+    @callback
+    def _show(self) -> None:
+        self._pause = None
+        if self._outdated:
+            self._outdated = False
+            self.async_write_ha_state()
+            self._pause = self.hass.loop.call_later(PAUSE, self._show)
+
+    @callback
+    def _end_pause(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
 
 
 class MoatEntity(Entity):

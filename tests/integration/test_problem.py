@@ -136,6 +136,26 @@ async def test_many_old_errors(hass: HomeAssistant, entry: MockConfigEntry, peer
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
+async def test_many_errors_at_once(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
+) -> None:
+    """A flood is summed up now and then; at its end the sum is right."""
+    sums: list[str] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData]) -> None:
+        if (state := event.data["new_state"]) is not None:
+            sums.append(state.state)
+
+    async_track_state_change_event(hass, [COUNT], note)
+    start = time.monotonic()
+    for number in range(300):
+        await peer.put(f"error.app.n{number}", {"msg": "flood", "level": 4})
+    await until(lambda: sums[-1:] == ["300"])
+    assert len(sums) <= 2 + (time.monotonic() - start) / 0.5
+    assert sums[0] == "1"
+
+
 def message(value: Value, *, at: str = "error/app/pump", when: float = 1.0) -> Message:
     """Return a message about an error."""
     return Message(at, value, Meta("test", when), retained=True)
