@@ -116,7 +116,7 @@ def fuzz(seconds: float, seed: int) -> dict[str, Any]:
     count = accepted = escaped = 0
     worst, worst_input = 0.0, b""
     for data, meta in _inputs(random.Random(seed)):
-        before = time.perf_counter()
+        before = time.thread_time()
         try:
             decode_message(
                 "plant", data, text=meta[:1] == "t", meta=meta, retained=True, now=NOW, me="me"
@@ -128,9 +128,9 @@ def fuzz(seconds: float, seed: int) -> dict[str, Any]:
             escaped += 1
             if escaped <= REPORTED:
                 print(f"{err!r} for {data[:60].hex()} with {meta[:60]!r}", file=sys.stderr)
-        now = time.perf_counter()
-        if now - before > worst:
-            worst, worst_input = now - before, data
+        taken = time.thread_time() - before
+        if taken > worst:
+            worst, worst_input = taken, data
         count += 1
         if not count % 256 and time.monotonic() > end:
             break
