@@ -137,7 +137,7 @@ async def test_descriptions(serve: Start, join: Start) -> None:
     assert set(there["d"]) == {"cl", "d", "e", "i", "s", "srv"}
     (below,) = await caller.call(["d", "dir_"])
     assert {"get", "set", "walk"} <= set(below["c"])
-    assert below["s"] == ["list", "walk"]
+    assert below["s"] == ["list", "walk", "hist"]
     about, _ = await caller.call(["d", "get", "doc_"])
     assert about["_d"]
     for odd in (["x", "dir_"], ["x", "doc_"], ["d", "x", "doc_"]):

@@ -62,13 +62,13 @@ async def test_retention(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> Non
     async with running(history.run()):
         await until(lambda: not history._waiting)
         clock.advance(1)
-    history._clean()
+    await history._guarded(history._clean)
     assert await values(history, "a.x", 0, 1e12) == [50]
     assert await values(history, "a.long.x", 0, 1e12) == [500, 50]
     for number in range(2000):
         keep(history, "a.x", "x" * 100, NOW - number / 100)
     await history.flush()
-    history._clean()
+    await history._guarded(history._clean)
     left = await values(history, "a.x", 0, 1e12)
     assert 0 < len(left) < 1500
     await history.close()
