@@ -234,6 +234,18 @@ def test_replays_are_no_occurrences(world: World) -> None:
     assert not point.available
 
 
+def test_an_occurrence_in_the_future(world: World) -> None:
+    """A button whose clock is wrong is heard, each time once, and also when the clock is right."""
+    _, calls = world.follow(quantity="event", options=["press"])
+    world.say("a/b", "press", age=-3600)
+    world.say("a/b", "press", age=-3600)
+    world.say("a/b", "press", age=-3601)
+    assert calls == ["press"] * 2
+    world.say("a/b", "press")
+    world.say("a/b", "press", age=1)
+    assert calls == ["press"] * 3
+
+
 def test_an_occurrence_within_a_map(world: World) -> None:
     _, calls = world.follow(quantity="event", options=[[1, "one"], [2, "two"]], item="n")
     world.say("a/b", {"n": 1}, age=2)

@@ -102,11 +102,19 @@ class Point:
         """Tell the subscribers (for `Site`)."""
         self._listeners()
 
-    def take(self, message: Message, now: float, received: float, *, live: bool) -> bool:
-        """Read a message of the point's topic; return whether that is news (for `Site`)."""
+    def take(
+        self, message: Message, now: float, received: float, *, live: bool, latest: float
+    ) -> bool:
+        """Read a message of the point's topic; return whether that is news (for `Site`).
+
+        What happened after `latest` (Unix s) has a wrong time, and keeps nothing else from happening.
+        """
         raw = message.item(self._steps) if self._steps else message.value
         if self._event:
-            return self._occur(raw, message.time, received, live=live)
+            if message.time == self._seen or message.time < self._seen <= latest:
+                return False
+            self._seen = message.time
+            return live and self._occur(raw, message.time, received)
         if self._intent:
             raw = _wish(raw)
         before, was_available = self.value, self.available
@@ -126,11 +134,8 @@ class Point:
         self.current = False
         return was_available
 
-    def _occur(self, raw: Value, time: float, received: float, *, live: bool) -> bool:
-        if time <= self._seen:
-            return False
-        self._seen = time
-        if not live or raw is ABSENT or (value := self._typed(raw)) is None:
+    def _occur(self, raw: Value, time: float, received: float) -> bool:
+        if raw is ABSENT or (value := self._typed(raw)) is None:
             return False
         self.reading = Reading(value=value, time=time, received=received)
         return True

@@ -14,6 +14,7 @@ from ..link.describe import (
 )
 from ..link.message import Message
 from ..link.path import Path
+from ..link.watch import FUTURE
 from .claims import LOCAL, PATIENCE, Contest, Known, Said, claim_of, judge
 from .deadlines import Deadlines
 from .device import Device
@@ -49,6 +50,7 @@ class Site:
         self.connected = False
         self._clock = clock
         self._lookup = lookup
+        self._latest = clock.time() + FUTURE
         self._followers: dict[str, list[Point]] = {}
         self._known: dict[str, Known] = {}
         self._contests: dict[str, Contest] = {}
@@ -131,6 +133,7 @@ class Site:
     def tick(self, now: float | None = None) -> None:
         """Notice what has not come: values too old, owners gone. To be called about every second."""
         now = self._clock.monotonic() if now is None else now
+        self._latest = self._clock.time() + FUTURE
         expired = [point for point in self._deadlines.due(now) if point.expire()]
         for point in expired:
             point.notify()
@@ -148,7 +151,12 @@ class Site:
     def _update(self, followers: list[Point], message: Message, *, live: bool) -> None:
         now = self._clock.monotonic()
         received = now if live else self._arrival(message, now)
-        news = [point for point in followers if point.take(message, now, received, live=live)]
+        latest = self._latest
+        news = [
+            point
+            for point in followers
+            if point.take(message, now, received, live=live, latest=latest)
+        ]
         for point in followers:
             if point.ages and not point.scheduled:
                 self._deadlines.watch(point)
@@ -279,7 +287,7 @@ class Site:
             received = self._arrival(message, now)
             if before is not None and before.reading is not None and before.topic == topic:
                 received = max(received, before.reading.received)
-            point.take(message, now, received, live=False)
+            point.take(message, now, received, live=False, latest=self._latest)
             self._deadlines.watch(point)
         return point
 

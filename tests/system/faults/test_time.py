@@ -144,6 +144,23 @@ async def numbered(line: Session, first: int, last: int) -> None:
             await asyncio.sleep(0.005)
 
 
+async def test_events_from_the_future(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
+) -> None:
+    """Row 6: a button that thinks it is next year is heard, and also after it has been told."""
+    await peer.describe("wall", point("key", "button_event", "run.event.key", options=["press"]))
+    await until(lambda: hass.states.get("event.wall_button"))
+    pressed: list[str] = []
+    hass.bus.async_listen(
+        "state_changed",
+        callback(lambda event: pressed.append(event.data["new_state"].state)),
+        event_filter=callback(lambda data: data["entity_id"] == "event.wall_button"),
+    )
+    for number, when in enumerate((9000 * HOUR, 9001 * HOUR, 0.0, 0.1), 1):
+        await peer.put("run.event.key", "press", when=time.time() + when, retain=False)
+        await until(lambda number=number: len(pressed) == number)
+
+
 @pytest.mark.timeout(60)
 async def test_order(hass: HomeAssistant, socket_enabled: None) -> None:
     """Row 14: 10,000 numbered, QoS 1, 2000 a second, one reconnect: never back, the last one stays."""
