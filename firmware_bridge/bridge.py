@@ -94,16 +94,18 @@ class Bridge:
 
     async def set(self, device: str, key: str, value: Value = None) -> Value:
         """Set a point or pull a trigger; RefusedError with the reason."""
-        entry = self._catalogue.get(device) if isinstance(device, str) else None
+        if not isinstance(device, str) or not isinstance(key, str):
+            raise RefusedError("device and key are texts")
+        entry = self._catalogue.get(device)
         point = entry.points.get(key) if entry is not None else None
         if entry is None or point is None:
-            raise NotFoundError(f"there is no {device}.{key}")
+            raise NotFoundError(f"there is no {device[:64]}.{key[:64]}")
         try:
             await self._runners[entry.driver].write(device, key, checked(point, value))
         except RefusedError as err:
-            _LOGGER.info("Refused %s.%s = %r: %s", device, key, value, err)
+            _LOGGER.info("Refused %s.%s = %.100r: %s", device, key, value, err)
             raise
-        _LOGGER.info("Set %s.%s = %r", device, key, value)
+        _LOGGER.info("Set %s.%s = %.100r", device, key, value)
         return True
 
     async def devices(self) -> Value:

@@ -89,6 +89,8 @@ async def test_refuses_with_the_reason(broker: Mosquitto, peer: Peer) -> None:
             (("box", "voltage", 7), "voltage can only be read"),
             (("box", "nothing", 7), "there is no box.nothing"),
             (("nothing", "relay", True), "there is no nothing.relay"),
+            (("x" * 9999, "relay", True), r"there is no x{64}\.relay$"),
+            (("box", ["relay"], True), "device and key are texts"),
             (("box",), "wrong arguments"),
         ):
             with pytest.raises(RefusedError, match=reason):
