@@ -104,6 +104,7 @@ def test_choices() -> None:
 def test_texts() -> None:
     assert read("", "text") == ""
     assert read("x" * 300, "text") == "x" * 255
+    assert read("a\0b\x1b[2J\tc\n", "text") == "a\ufffdb\ufffd[2J\tc\n"
     assert read(None, "text") is None
     assert read(5, "text") is WRONG
     assert read(b"x", "text") is WRONG

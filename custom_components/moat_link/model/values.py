@@ -26,6 +26,9 @@ class Wrong(Enum):
 WRONG: Final = Wrong.WRONG
 """Not a value of this quantity."""
 
+_UNPRINTABLE: Final = dict.fromkeys((*range(9), *range(14, 32), 127), "\N{REPLACEMENT CHARACTER}")
+"""No text in a terminal or a database: NUL ends PostgreSQL's, escape sequences take over logs."""
+
 type Read = Callable[[Value], PointValue | Wrong]
 
 
@@ -94,7 +97,7 @@ def _coded(meanings: Mapping[tuple[bool, object], str | bool]) -> Read:
 
 def _text(value: Value) -> str | Wrong | None:
     if isinstance(value, str):
-        return value[:TEXT_LIMIT]
+        return value[:TEXT_LIMIT].translate(_UNPRINTABLE)
     return None if value is None else WRONG
 
 
