@@ -153,7 +153,6 @@ async def test_many_errors_at_once(
         await peer.put(f"error.app.n{number}", {"msg": "flood", "level": 4})
     await until(lambda: sums[-1:] == ["300"])
     assert len(sums) <= 2 + (time.monotonic() - start) / 0.5
-    assert sums[0] == "1"
 
 
 def message(value: Value, *, at: str = "error/app/pump", when: float = 1.0) -> Message:
