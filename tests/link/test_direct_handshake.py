@@ -302,6 +302,9 @@ async def test_legacy_role_clash() -> None:
     [
         ([0, [None], 2, True, "s", ["anon"]], [-2, RemoteObject("_AuV", (1, 1))], "protocol 2"),
         ([0, [None], 1, False, "s", ["anon"]], [-2, RemoteObject("_AuC")], "same role"),
+        ([0, [None], 1, True, "s" * 256, ["anon"]], [-2, RemoteObject("_AuE")], "no sense"),
+        ([0, [None], 1, True, "s\x1b[2J", ["anon"]], [-2, RemoteObject("_AuE")], "no sense"),
+        ([0, ["i", "hello"], 0, True, "s" * 256], [-2, RemoteObject("_AuC")], "not a server"),
     ],
 )
 async def test_client_refuses(greeting: Frame, reply: Frame, reason: str) -> None:

@@ -28,6 +28,7 @@ _VERSION: Final = 1
 _LINK_VERSION: Final = 0
 _BY_TOKEN: Final = "token"  # noqa: S105
 _ANONYMOUS: Final = "anon"
+_LONGEST_NAME: Final = 255
 _ALPHABET: Final = "23456789BCDFGHJKLMNPQRSTVWXYZbcdfghjkmnpqrstvwxyz"  # no look-alikes
 
 
@@ -139,7 +140,7 @@ class ClientLogin:
 
     async def _log_in_legacy(self, connection: Connection, greeting: Request) -> ServerIdentity:
         match greeting.arguments:
-            case (_, True, str(server), *more):
+            case (_, True, str(server), *more) if _is_name(server):
                 assigned = more[0] if more and isinstance(more[0], str) else ""
             case _:
                 raise AuthenticationError("not a server") from RemoteError("_AuC")
@@ -267,12 +268,19 @@ def _read_greeting(request: Request, *, from_server: bool) -> tuple[str, set[Val
             ) from RemoteError("_AuV", (_VERSION, _VERSION))
         case (_, bool(is_server), *_) if is_server is not from_server:
             raise AuthenticationError("both sides have the same role") from RemoteError("_AuC")
-        case (_, bool(), str(name), list() | tuple() | set() | frozenset() as methods, *_):
+        case (_, bool(), str(name), list() | tuple() | set() | frozenset() as methods, *_) if (
+            _is_name(name)
+        ):
             match request.keywords.get("moat.link"):
                 case {"rname": str(assigned)}:
                     return name, {each for each in methods if isinstance(each, str)}, assigned
             return name, {each for each in methods if isinstance(each, str)}, ""
     raise AuthenticationError("the greeting makes no sense") from RemoteError("_AuE")
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether people can be shown this as a name."""
+    return len(text) <= _LONGEST_NAME and text.isprintable()
 
 
 async def _unless_closed[T](connection: Connection, future: asyncio.Future[T]) -> T:
