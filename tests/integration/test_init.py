@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -169,6 +170,13 @@ def footprint(hass: HomeAssistant) -> dict[str, int]:
     }
 
 
+async def remains(hass: HomeAssistant) -> Counter[str]:
+    """Return the footprint, and how many objects there are."""
+    await hass.async_block_till_done()
+    gc.collect()
+    return Counter(footprint(hass), objects=len(gc.get_objects()))
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Log nothing: pytest keeps the records, and with them what they mention."""
@@ -190,14 +198,14 @@ async def test_hundred_reloads(
     await set_up(hass, entry)
     for _ in range(3):
         assert await hass.config_entries.async_reload(entry.entry_id)
-    await hass.async_block_till_done()
-    gc.collect()
-    before, objects = footprint(hass), len(gc.get_objects())
-    for _ in range(100):
-        assert await hass.config_entries.async_reload(entry.entry_id)
-    await hass.async_block_till_done()
-    gc.collect()
-    after = footprint(hass)
-    assert {name: count for name, count in after.items() if count > before[name]} == {}
-    assert len(gc.get_objects()) < objects * 1.01
+    growth: list[Counter[str]] = []
+    for _ in range(4):
+        before = await remains(hass)
+        for _ in range(25):
+            assert await hass.config_entries.async_reload(entry.entry_id)
+        growth.append(await remains(hass) - before)
+    # what happens now and then, like saving the registries, is not in each of them
+    always = growth[0] & growth[1] & growth[2] & growth[3]
+    assert always["objects"] < 25, growth
+    assert set(always) <= {"objects"}, growth
     assert state_of(hass, "sensor.board9_v9") == "9.0"
