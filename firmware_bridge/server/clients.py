@@ -30,7 +30,7 @@ class Limits:
     """What clients may use; times in seconds."""
 
     clients: int = 1000
-    strangers: int = 50
+    strangers: int = 500
     """Connections that are not logged in."""
     frame: int = 16 << 20
     exchanges: int = 4096

@@ -35,6 +35,7 @@ _LOGGER = logging.getLogger(__name__)
 _TOKEN_LIFE: Final = 900.0
 _TOKEN_GRACE: Final = 30.0
 _START: Final = 10.0  # seconds to wait for the broker before serving without it
+_START_FROM_FILES: Final = 1.0
 _MAIN: Final = "run/service/main/"
 _SERVER: Final = "run/service/main/server/"
 _PING: Final = "run/ping/id/"
@@ -71,6 +72,7 @@ class Server:
             self.history = self.clients.commands.data.past = History(config.history, self.clock)
             self.tree.remember = self.history.append
         self._stop = asyncio.Event()
+        self._patience = _START
         self._stamp = 0
         self._stamped = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -163,7 +165,7 @@ class Server:
                     )
                 ]
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_START):
+                    async with asyncio.timeout(self._patience):
                         await self.broker.ready.wait()
                 try:
                     await self._listen()
@@ -193,6 +195,8 @@ class Server:
             self.config.journal, self.clock, snapshot=self.tree.snapshot, report=self._disk
         )
         loaded = self.journal.load(self.tree.restore)
+        if loaded.complete and loaded.entries:
+            self._patience = _START_FROM_FILES  # who wants to know more can wait for a stamp
         _LOGGER.info("Read %d entries; %d nodes", loaded.entries, self.tree.store.count)
         self.tree.log = self.journal.append
         self.journal.start()
