@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,6 +28,7 @@ ROUNDS = 9
 PATIENCE = 30
 MEMORY = 2 << 30
 REPORTED = 5
+SLOWEST = 20
 NOW = 1_795_000_000.125
 
 
@@ -114,13 +116,11 @@ def fuzz(seconds: float, seed: int) -> dict[str, Any]:
     begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     end = time.monotonic() + seconds
     count = accepted = escaped = 0
-    worst, worst_input = 0.0, b""
+    slow: list[tuple[float, bytes, str]] = [(0.0, b"", "")]
     for data, meta in _inputs(random.Random(seed)):
         before = time.thread_time()
         try:
-            decode_message(
-                "plant", data, text=meta[:1] == "t", meta=meta, retained=True, now=NOW, me="me"
-            )
+            _take(data, meta)
             accepted += 1
         except DecodeError:
             pass
@@ -129,22 +129,36 @@ def fuzz(seconds: float, seed: int) -> dict[str, Any]:
             if escaped <= REPORTED:
                 print(f"{err!r} for {data[:60].hex()} with {meta[:60]!r}", file=sys.stderr)
         taken = time.thread_time() - before
-        if taken > worst:
-            worst, worst_input = taken, data
+        if taken > slow[0][0]:
+            slow = sorted([*slow, (taken, data, meta)], key=lambda one: one[0])[-SLOWEST:]
         count += 1
         if not count % 256 and time.monotonic() > end:
             break
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin
+    # whatever else happened in that moment does not happen again
+    again, worst = max((min(_again(data, meta) for _ in range(5)), data) for _, data, meta in slow)
     return {
         "seconds": seconds,
         "seed": seed,
         "inputs": count,
         "accepted": accepted,
         "escaped": escaped,
-        "worst_ms": worst * 1e3,
-        "worst_input": worst_input[:40].hex(),
+        "worst_ms": again * 1e3,
+        "worst_input": worst.hex(),
+        "worst_once_ms": slow[-1][0] * 1e3,
         "mb": memory / 1000,
     }
+
+
+def _again(data: bytes, meta: str) -> float:
+    begin = time.thread_time()
+    with suppress(Exception):  # counted before
+        _take(data, meta)
+    return time.thread_time() - begin
+
+
+def _take(data: bytes, meta: str) -> None:
+    decode_message("plant", data, text=meta[:1] == "t", meta=meta, retained=True, now=NOW, me="me")
 
 
 _HEADS = bytes.fromhex("00 20 3b 5b 60 7b 80 81 9b 9f a1 bb bf c0 c1 c2 c4 d8 d9 f7 f9 fb ff")
