@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from homeassistant.const import EVENT_STATE_CHANGED, EVENT_STATE_REPORTED, STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.moat_link.const import DOMAIN
+from custom_components.moat_link.const import CONF_ALLOW_WRITE, DOMAIN
 from tests.integration.conftest import entry_for, set_up, state_of
 from tests.integration.wire import Peer, point, setter
 from tests.support.mosquitto import Mosquitto
@@ -22,6 +23,7 @@ from .gauges import lines, stalls
 from .owner import LEVEL, Outcome, Owner, command, commands, late
 from .source import Source
 
+CONNECTION = "binary_sensor.home_connection"
 COUNT = 20
 LIMIT = 5.0
 SLACK = 0.3  # for a machine that has other things to do
@@ -71,6 +73,45 @@ async def test_dead_broker(hass: HomeAssistant, broker: Mosquitto) -> None:
             await asyncio.sleep(SETTLE)
             assert set(owner.heard) == {7.0}
         await hass.config_entries.async_unload(entry.entry_id)
+
+
+ACTIONS: dict[str, dict[str, Any]] = {
+    "get": {"path": "late"},
+    "list": {"path": "late"},
+    "set": {"path": "late", "value": 1},
+    "delete": {"path": "late"},
+    "call": {"service": "run.host.lab.garden", "command": "set", "arguments": [1]},
+}
+
+
+async def test_actions_in_an_outage(
+    hass: HomeAssistant, broker: Mosquitto, entry: MockConfigEntry
+) -> None:
+    """Row 4: the actions, too, fail at once, and are not carried out later."""
+    entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(entry, options={CONF_ALLOW_WRITE: [":"]})
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    broker.kill()
+    await until(lambda: state_of(hass, CONNECTION) == "off")
+    for name, data in ACTIONS.items():
+        start = time.monotonic()
+        with pytest.raises(HomeAssistantError) as caught:
+            await hass.services.async_call(
+                DOMAIN, name, data, blocking=True, return_response=name in {"get", "list", "call"}
+            )
+        assert caught.value.translation_domain == DOMAIN
+        assert caught.value.translation_key is not None
+        assert not isinstance(caught.value, ServiceValidationError)
+        assert time.monotonic() - start < 0.1
+    broker.start()
+    async with Owner(broker) as owner:
+        await owner.peer.follow("late")
+        await until(lambda: state_of(hass, LEVEL) == "0.0", 10)
+        assert (await command(hass, LEVEL, 7)).error is None
+        await asyncio.sleep(SETTLE)
+        assert set(owner.heard) == {7.0}
+        assert owner.peer.values("late") == []
+    await hass.config_entries.async_unload(entry.entry_id)
 
 
 @pytest.mark.parametrize("where", ["broker", "line"])

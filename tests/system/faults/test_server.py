@@ -11,6 +11,7 @@ from homeassistant.core import HomeAssistant, callback
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from firmware_bridge.link.codec import Value
+from firmware_bridge.link.connection import Request
 from firmware_bridge.link.path import Path
 from tests.integration.conftest import entry_for, set_up, state_of
 from tests.support.installation import Backbone, Peer, backbone, other
@@ -108,13 +109,19 @@ async def announce(base: Backbone, port: int) -> None:
     await base.announce(time=time.time(), link=[{"host": "127.0.0.1", "port": port}])
 
 
+@pytest.mark.parametrize("drips", [False, True])
 async def test_snapshot_hangs(
-    hass: HomeAssistant, broker: Mosquitto, entry: MockConfigEntry
+    hass: HomeAssistant, broker: Mosquitto, entry: MockConfigEntry, drips: bool
 ) -> None:
     """A server that never ends its walk does not keep what the broker has from being shown."""
     gate = asyncio.Event()
 
-    async def hang(_request: object) -> None:
+    async def hang(request: Request) -> None:
+        request.accept()
+        number = 0
+        while drips and not gate.is_set():
+            number += 1
+            await request.send(0, Path("drip", number), number, "slow", time.time())
         await gate.wait()
 
     async with home(broker) as peer, backbone(broker, name="slow") as base:
