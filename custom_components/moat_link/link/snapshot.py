@@ -26,6 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 RUN: Final = Path("run")
 PATIENCE: Final = 1.0  # seconds before the broker is asked again
 WALK_PATIENCE: Final = 8.0  # seconds for the server to send another node of a snapshot
+WALK_LIMIT: Final = 10.0  # seconds for a whole walk: a server may also go on answering for ever
 SURE: Final = (
     1_000  # messages that a broker keeps for us, however busy we are (mosquitto's default)
 )
@@ -170,13 +171,13 @@ class Synchronizer:
 
     async def _walk(self, watch: Watch, server: Server) -> bool:
         try:
-            async with asyncio.timeout(WALK_PATIENCE) as limit:
+            async with asyncio.timeout(WALK_LIMIT), asyncio.timeout(WALK_PATIENCE) as limit:
                 async for message in server.walk(watch.prefix):
                     watch.deliver(message, self._clock.time())
                     limit.reschedule(asyncio.get_running_loop().time() + WALK_PATIENCE)
         except TimeoutError:
             self._silent = server
-            _LOGGER.debug("Server %s does not answer; asking the broker from now on", server.name)
+            _LOGGER.debug("Server %s comes to no end; asking the broker from now on", server.name)
             return False
         except LinkError as err:
             _LOGGER.debug("No snapshot of %s from the server: %s", watch.prefix, err)
