@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import socket
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,8 @@ from typing import Any, Self
 import aiohttp
 import bcrypt
 import jwt
+
+from .mosquitto import free_port
 
 USERNAME = "moat"
 PASSWORD = "moat"
@@ -241,13 +242,6 @@ async def _ask(
     if not answer["success"]:
         raise LabError(f"{command['type']}: {answer['error']}")
     return answer["result"]
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody uses on the loopback interface."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def write_store(directory: Path, key: str, data: object, version: int = 1, minor: int = 1) -> None:
