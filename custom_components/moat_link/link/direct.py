@@ -15,6 +15,7 @@ from .errors import (
     ConnectionLostError,
     LinkError,
     NoServerError,
+    system_reason,
 )
 from .handshake import ClientLogin, ServerIdentity, fresh_id
 
@@ -106,7 +107,7 @@ async def _open(endpoint: Endpoint, handler: Handler, timeout: float) -> Connect
     except TimeoutError:
         raise CannotConnectError(f"{endpoint} does not answer within {timeout} s") from None
     except (OSError, ValueError) as err:  # ValueError: a host name that cannot be encoded
-        raise CannotConnectError(f"{endpoint}: {err}") from err
+        raise CannotConnectError(f"{endpoint}: {system_reason(err)}") from err
     return connection
 
 

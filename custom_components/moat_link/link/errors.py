@@ -1,10 +1,14 @@
 """What can go wrong on the link, named by who must act."""
 
+import os
+import re
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .meta import Meta
+
+_ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 
 
 class LinkError(Exception):
@@ -102,3 +106,9 @@ class CommandError(LinkError):
         """Take the reason, and the other side's words if there are any."""
         super().__init__(detail or reason.value)
         self.reason = reason
+
+
+def system_reason(error: Exception) -> str:
+    """Return what the system says, once for all addresses that were tried."""
+    numbers = dict.fromkeys(_ERROR_NUMBER.findall(str(error)))
+    return ", ".join(os.strerror(int(number)) for number in numbers) or str(error)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, override
 
-from .errors import CannotConnectError, TlsError
+from .errors import CannotConnectError, TlsError, system_reason
 
 READ_BUFFER: Final = 1 << 22  # mosquitto drops what a slow reader leaves in its socket
 READ_USUAL: Final = 1 << 16
@@ -200,7 +200,7 @@ async def dial(config: BrokerConfig, wire: Wire) -> None:
     except socket.gaierror as error:
         raise CannotConnectError(f"host name not found: {config.host}") from error
     except (OSError, ValueError, OverflowError) as error:
-        raise CannotConnectError(f"cannot connect: {error}") from error
+        raise CannotConnectError(f"cannot connect: {system_reason(error)}") from error
 
 
 async def speaks_tls(config: BrokerConfig) -> bool:
