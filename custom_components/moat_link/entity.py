@@ -171,6 +171,7 @@ def sends_command[**P](
         except CommandError as err:
             entity = args[0]
             assert isinstance(entity, Entity)
-            raise command_failed(err, entity.entity_id) from err
+            state = entity.hass.states.get(entity.entity_id)
+            raise command_failed(err, entity.entity_id if state is None else state.name) from err
 
     return wrapper

@@ -21,6 +21,8 @@ from .outline import READ, Outline
 
 PARALLEL_UPDATES = 0
 
+NO_SERVER: Final = "none"  # translated
+
 KINDS: Final = frozenset(kind for kind, platform in READ.items() if platform is Platform.SENSOR)
 SENSORS: Final[Mapping[Quantity, SensorEntityDescription]] = {
     quantity: SensorEntityDescription(
@@ -94,9 +96,9 @@ class ServerSensor(InstallationEntity, SensorEntity):
 
     @property
     @override
-    def native_value(self) -> str | None:
-        """Return the server's name; None while we do without."""
-        return self.hub.link.status.server
+    def native_value(self) -> str:
+        """Return the server's name, or that we do without."""
+        return self.hub.link.status.server or NO_SERVER
 
 
 class ErrorCountSensor(ProblemsEntity, SensorEntity):

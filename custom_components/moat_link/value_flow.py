@@ -56,8 +56,9 @@ class ValueSubentryFlow(ConfigSubentryFlow):
         if hub is None or not hub.link.status.connected:
             return self.async_abort(reason="not_connected")
         errors: dict[str, str] = {}
+        before = Path()
         if user_input is not None:
-            choice = user_input[CONF_CHILD].strip()
+            choice, before = user_input[CONF_CHILD].strip(), self._path
             if choice == USE:
                 return await self.async_step_item()
             try:
@@ -66,6 +67,9 @@ class ValueSubentryFlow(ConfigSubentryFlow):
                 errors[CONF_CHILD] = "invalid_path"
         try:
             children = await self._async_look(hub)
+            if not children and self._value is ABSENT and len(self._path):
+                errors[CONF_CHILD], self._path = "nothing_there", before
+                children = await self._async_look(hub)
         except LinkError:
             return self.async_abort(reason="not_connected")
         if not children and self._value is not ABSENT and not errors:

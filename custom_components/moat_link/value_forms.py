@@ -28,7 +28,7 @@ CONF_ITEM: Final = "item"
 CONF_WRITE_PATH: Final = "write_path"
 
 USE: Final = "✓"  # no dotted path looks like this, and people get to see it
-UP: Final = "⬑ .."
+UP: Final = "↑ .."
 
 _SHOWN: Final = 60
 
@@ -52,7 +52,7 @@ def browse_form(path: Path, value: Value, children: Sequence[SelectOptionDict]) 
     """Return the choice of a child, of the parent, or of the path itself."""
     options = list(children)
     if len(path):
-        options.insert(0, SelectOptionDict(value=UP, label=UP))
+        options.append(SelectOptionDict(value=UP, label=UP))  # last: the first one is preset
     if value is not ABSENT:
         options.insert(0, SelectOptionDict(value=USE, label=f"{USE} {path} = {shown(value)}"))
     return probatio.Schema(

@@ -70,6 +70,7 @@ async def test_refused(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer)
     placeholders = caught.value.translation_placeholders
     assert placeholders is not None
     assert "the tank is empty" in placeholders["reason"]
+    assert placeholders["name"] == "Garden Pump"
     assert state_of(hass, "switch.garden_pump") == STATE_OFF
 
 

@@ -170,7 +170,7 @@ async def test_no_secrets(
             told = f"{link.config!r} {link.status!r} {link.statistics!r} {entry.runtime_data!r}"
             server.tokens = ["another"]
             server.drop()
-            await until(lambda: state_of(hass, "sensor.home_server") == "unknown")
+            await until(lambda: state_of(hass, "sensor.home_server") == "none")
             refused = await diagnose(hass, entry)
             broker.set_users({USER: "changed"})
             broker.restart()

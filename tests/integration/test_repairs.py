@@ -175,7 +175,7 @@ async def test_server_withdrawn(
 async def test_short_outage(hass: HomeAssistant, server: FakeServer) -> None:
     """A server that restarts is no issue."""
     server.drop()
-    await until(lambda: state_of(hass, "sensor.home_server") == "unknown")
+    await until(lambda: state_of(hass, "sensor.home_server") == "none")
     await until(lambda: state_of(hass, "sensor.home_server") == server.name)
     assert shown(hass) == {}
 

@@ -89,6 +89,9 @@ async def test_browse_to_a_sensor(hass: HomeAssistant, kitchen: MockConfigEntry)
     assert "home.kitchen" in choices(result, "child")
     result = await answer(hass, result, child="a.:i0x")
     assert result["errors"] == {"child": "invalid_path"}
+    result = await answer(hass, result, child="kitchen")
+    assert result["errors"] == {"child": "nothing_there"}
+    assert list(choices(result, "child"))[-1] == UP
     result = await answer(hass, result, child="home.kitchen.temp")
     assert result["step_id"] == "platform"
     assert result["description_placeholders"]["doc"] == "Above the stove."
