@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 
+from . import linkcli
 from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         format="%(asctime)s %(levelname)-7s %(message)s",
-        level=logging.DEBUG if options.verbose else logging.INFO,
+        level=logging.DEBUG if options.verbose else options.level,
     )
     code: int = options.execute(options)
     return code
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="moat-bridge", description="Brings devices onto MoaT-Link."
     )
+    parser.set_defaults(level=logging.INFO)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", parents=[common], help="run as a configuration file says")
     run.add_argument("config", type=FilePath, metavar="CONFIG", help=f"TOML, see {_EXAMPLE}")
@@ -88,6 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("-v", "--verbose", action="store_true", help="log details")
     cli.add_arguments(server)
     server.set_defaults(execute=cli.execute)
+    link = commands.add_parser("link", help="look at an installation, and change it")
+    link.add_argument("-v", "--verbose", action="store_true", help="log details")
+    linkcli.add_arguments(link)
+    link.set_defaults(level=logging.ERROR, execute=linkcli.execute)
     return parser
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from ..link.clock import Clock
 from ..link.codec import ABSENT, Value
 from ..link.errors import DecodeError
+from ..link.server import Sample
 from .records import Record
 from .store import RUN, Levels
 
@@ -42,17 +43,6 @@ class HistoryConfig:
     file: File
     keep: dict[str, float] = field(default_factory=dict)
     size: int = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What a value was in an interval."""
-
-    start: float
-    mean: float
-    low: float
-    high: float
-    count: int
 
 
 class History:

@@ -19,6 +19,7 @@ from .message import Message
 from .online import Online, Shared
 from .path import Element, Path
 from .rpc import Reply
+from .server import Sample
 from .services import Command, OnStop, Service, Services
 from .watch import MessageCallback, Watch, Watches
 
@@ -155,6 +156,29 @@ class Link:
     async def list(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
         return await self._here().data.children(path.resolve())
+
+    def history(
+        self,
+        path: Path,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        newest: int | None = None,
+    ) -> AsyncIterator[Message]:
+        """Return what a node was, oldest first; RefusedError where no server of ours remembers it."""
+        return self._here().data.history(path.resolve(), start, end, newest)
+
+    def samples(
+        self,
+        path: Path,
+        step: float,
+        start: float | None = None,
+        end: float | None = None,
+        *,
+        item: Sequence[str | int] = (),
+    ) -> AsyncIterator[Sample]:
+        """Return what a number was in intervals of `step` seconds; `item` is where in the value it is."""
+        return self._here().data.samples(path.resolve(), step, start, end, item)
 
     # Writing
 

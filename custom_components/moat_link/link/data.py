@@ -1,14 +1,14 @@
 """Reading and writing nodes: through the server if there is one, else at the broker."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from .codec import ABSENT, Value
 from .errors import ConnectionLostError, NotFoundError, OutOfDateError, RefusedError
 from .message import Message
 from .path import Element, Path
 from .presence import Presence
-from .server import Server
+from .server import Sample, Server
 from .subscriptions import Interest
 from .watch import Watch, Watches
 
@@ -47,6 +47,23 @@ class Data:
             depth = len(message.path) - len(path)
             if min_depth <= depth and (max_depth is None or depth <= max_depth):
                 yield message
+
+    def history(
+        self, path: Path, start: float | None, end: float | None, newest: int | None
+    ) -> AsyncIterator[Message]:
+        """Return what a node was."""
+        return self._remembering(path).history(path, start, end, newest)
+
+    def samples(
+        self,
+        path: Path,
+        step: float,
+        start: float | None,
+        end: float | None,
+        item: Sequence[str | int],
+    ) -> AsyncIterator[Sample]:
+        """Return what a number was, in intervals."""
+        return self._remembering(path).samples(path, step, start, end, item)
 
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
@@ -108,6 +125,11 @@ class Data:
     def _server_for(self, path: Path) -> Server | None:
         """Return the server, unless the path is one that servers do not walk."""
         return None if path.starts_with(RUN) else self._server()
+
+    def _remembering(self, path: Path) -> Server:
+        if (server := self._server_for(path)) is None:
+            raise RefusedError(f"{path}: former values need a server that remembers them")
+        return server
 
     def _comparing(self, path: Path) -> Server:
         if path.starts_with(RUN):

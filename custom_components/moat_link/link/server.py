@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from .clock import Clock
@@ -18,6 +19,17 @@ from .rpc import Reply
 _LOGGER = logging.getLogger(__name__)
 
 PATIENCE: Final = 5.0  # seconds for the server to see what it should have seen by now
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a number was in an interval."""
+
+    start: float
+    mean: float
+    low: float
+    high: float
+    count: int
 
 
 class Server:
@@ -94,6 +106,35 @@ class Server:
                     case _:
                         raise DecodeError(f"walk of {path}: not an item")
 
+    async def history(
+        self, path: Path, start: float | None, end: float | None, newest: int | None
+    ) -> AsyncIterator[Message]:
+        """Go through what a node was, oldest first (a command of our own servers)."""
+        await self.catch_up()
+        async with self._connection.stream(("d", "hist"), path, start, end, newest) as stream:
+            async for item in stream:
+                value, *meta = item.arguments or (None,)
+                yield self._message(path, value, meta, item.keywords)
+
+    async def samples(
+        self,
+        path: Path,
+        step: float,
+        start: float | None,
+        end: float | None,
+        item: Sequence[str | int],
+    ) -> AsyncIterator[Sample]:
+        """Go through what a number was in intervals (a command of our own servers)."""
+        await self.catch_up()
+        arguments: list[Value] = [path, start, end, None, step]
+        async with self._connection.stream(("d", "hist"), *arguments, item=[*item]) as stream:
+            async for each in stream:
+                match each.arguments:
+                    case [float() | int() as begin, mean, low, high, int(count)]:
+                        yield Sample(begin, _number(mean), _number(low), _number(high), count)
+                    case _:
+                        raise DecodeError(f"history of {path}: not a sample")
+
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children, including those that lead to nothing."""
         await self.catch_up()
@@ -127,3 +168,9 @@ class Server:
         """Put a message together from a reply, where the metadata follow the value."""
         found = meta_of([*meta, dict(keywords.items())], self._clock.time())
         return Message(path.topic, value, found, retained=True)
+
+
+def _number(value: Value) -> float:
+    if isinstance(value, int | float):
+        return value
+    raise DecodeError("not a number")
