@@ -16,7 +16,7 @@ from .connection import NAME
 from .const import CONF_ALLOW_WRITE, CONF_READ_ONLY, DOMAIN
 from .devices import Devices
 from .feed import Feed
-from .issues import Issues
+from .issues import Issues, plain
 from .link.client import Link, LinkConfig, Reply
 from .link.clock import SystemClock
 from .link.codec import Value
@@ -29,7 +29,6 @@ from .link.errors import (
     DecodeError,
     EncodeError,
     LinkError,
-    NoAnswerError,
     RefusedError,
 )
 from .link.identity import ERRORS
@@ -211,14 +210,12 @@ class Hub:
             yield
         except TimeoutError as err:
             raise CommandError(CommandFailure.UNCONFIRMED) from err
-        except NoAnswerError as err:
-            raise CommandError(CommandFailure.TIMEOUT, str(err)) from err
-        except ConnectionLostError as err:
-            raise CommandError(CommandFailure.OFFLINE, str(err)) from err
-        except RefusedError as err:
-            raise CommandError(CommandFailure.REFUSED, str(err)) from err
-        except LinkError as err:
-            raise CommandError(CommandFailure.INVALID, str(err)) from err
+        except EncodeError as err:
+            raise CommandError(CommandFailure.INVALID, plain(str(err))) from err
+        except (RefusedError, AuthenticationError) as err:  # the latter are the owner's words, too
+            raise CommandError(CommandFailure.REFUSED, plain(str(err))) from err
+        except LinkError as err:  # it may have been done: nobody can say
+            raise CommandError(CommandFailure.TIMEOUT, plain(str(err))) from err
 
     async def _call(self, command: Call) -> None:
         """Have the owner do it; it answers when it is done."""
@@ -291,7 +288,7 @@ class Hub:
     @callback
     def _on_stop(self, reason: str) -> None:
         """Obey somebody who wants us to leave the installation, and tell the user."""
-        _LOGGER.warning("%s: asked to stop (%s)", self.entry.title, reason)
+        _LOGGER.warning("%s: asked to stop (%s)", self.entry.title, plain(reason))
         self.issues.stopped(reason)
         self.entry.async_create_task(self.hass, self.stop(), f"{DOMAIN} stop")
 

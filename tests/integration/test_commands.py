@@ -152,7 +152,7 @@ async def test_lost_while_waiting(
     broker.kill()
     with pytest.raises(HomeAssistantError) as caught:
         await asked
-    assert caught.value.translation_key == "command_offline"
+    assert caught.value.translation_key == "command_timeout"
     assert time.monotonic() - start < 2
 
 

@@ -388,6 +388,26 @@ async def test_call(hass: HomeAssistant, opened: MockConfigEntry, peer: Peer) ->
     }
 
 
+@pytest.mark.parametrize(
+    ("answer", "key"),
+    [
+        ([False, cbor2.CBORTag(27, ["_AuD", "x" * 5000, {}])], "command_refused"),
+        ([False, cbor2.CBORTag(27, ["_ValErr", "no", {}])], "command_refused"),
+        (["yes"], "command_timeout"),
+        ([True], "command_timeout"),
+    ],
+)
+async def test_odd_answers(
+    hass: HomeAssistant, opened: MockConfigEntry, peer: Peer, answer: list[Any], key: str
+) -> None:
+    """Whatever an owner answers is its word, and no mistake of whoever asked."""
+    await peer.serve("lab", "garden", lambda arguments, keywords: answer)
+    error = await refusal(hass, "call", service="run.host.lab.garden", command="water")
+    assert error.translation_key == key
+    assert not isinstance(error, ServiceValidationError)
+    assert len(str(error)) < 300
+
+
 async def test_call_through_the_server(
     hass: HomeAssistant, opened: MockConfigEntry, server: FakeServer, peer: Peer
 ) -> None:
