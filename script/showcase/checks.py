@@ -83,6 +83,15 @@ async def _all_devices(world: World) -> None:
     )
 
 
+async def _server_is_used(world: World) -> None:
+    """The bridge is the server, and Home Assistant has found it."""
+
+    async def look() -> bool:
+        return (await world.state(world.server))["state"] not in UNKNOWN
+
+    await eventually(look, "Home Assistant is connected to the server")
+
+
 async def _all_values(world: World) -> None:
     """Every enabled point has an entity, and every one that can has a value."""
 
@@ -302,6 +311,7 @@ def _expect(holds: bool, what: str) -> None:
 
 CHECKS: dict[str, Check] = {
     "devices, parts, rooms": _all_devices,
+    "the bridge is the server": _server_is_used,
     "every point has a value": _all_values,
     "values move": _values_move,
     "a switch switches": _switch_switches,

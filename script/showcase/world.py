@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, free_port
 from tests.support.mosquitto import Mosquitto
 
 from .neighbour import neighbour
@@ -37,6 +37,10 @@ root = "{root}"
 
 [bridge]
 discovery = false
+
+[server]
+listen = ["127.0.0.1:{server_port}"]
+save = "server"
 
 [driver.home]
 type = "simulator"
@@ -145,6 +149,11 @@ class World:
         raise MissingError(f"no entity for {device}.{key}")
 
     @property
+    def server(self) -> str:
+        """The entity that names the server."""
+        return str(self._entities[f"{self.entry_id}_server"]["entity_id"])
+
+    @property
     def picked(self) -> str:
         """The entity of the value that was picked from a path."""
         for entry in self._entities.values():
@@ -192,6 +201,7 @@ class World:
         config.write_text(
             BRIDGE.format(
                 port=self.broker.port,
+                server_port=free_port(),
                 root=ROOT,
                 speed=float(self.speed),
                 latitude=float(self.site.latitude),
