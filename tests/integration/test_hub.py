@@ -43,6 +43,11 @@ async def test_errors(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) 
         assert state is not None
         return dict(state.attributes)
 
+    def problems() -> list[dict[str, Any]]:
+        state = hass.states.get("binary_sensor.home_problem")
+        assert state is not None
+        return list(state.attributes["problems"])
+
     await peer.put("error.app.pump", {"msg": "dry", "level": 2})
     await until(lambda: state_of(hass, "sensor.home_errors") == "1")
     assert state_of(hass, "binary_sensor.home_problem") == "on"
@@ -55,12 +60,9 @@ async def test_errors(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) 
     await until(lambda: event()[ATTR_EVENT_TYPE] == "repeated")
     await peer.put("error.app.pump", {"msg": "dry", "level": 2, "n": 2, "ack": True})
     await until(lambda: event()[ATTR_EVENT_TYPE] == "acknowledged")
-    state = hass.states.get("binary_sensor.home_problem")
-    assert state is not None
-    problems = state.attributes["problems"]
-    assert [problem["path"] for problem in problems] == ["app.fire", "app.pump"]
-    assert problems[1]["acknowledged"] is True
-    assert problems[1]["count"] == 2
+    await until(lambda: [problem["acknowledged"] for problem in problems()] == [False, True])
+    assert [problem["path"] for problem in problems()] == ["app.fire", "app.pump"]
+    assert problems()[1]["count"] == 2
     await peer.put("error.app.pump", {"msg": "dry", "ok": True})
     await until(lambda: event()[ATTR_EVENT_TYPE] == "cleared")
     await peer.delete("error.app.fire")
