@@ -1,8 +1,13 @@
 """Covers: shutters, blinds, doors that move."""
 
-from typing import Any, override
+from typing import Any, Final, override
 
-from homeassistant.components.cover import ATTR_POSITION, CoverEntity, CoverEntityFeature
+from homeassistant.components.cover import (
+    ATTR_POSITION,
+    CoverDeviceClass,
+    CoverEntity,
+    CoverEntityFeature,
+)
 from homeassistant.const import Platform
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -15,6 +20,9 @@ from .movable import MovableEntity
 from .outline import Outline
 
 PARALLEL_UPDATES = 0
+
+CLASSES: Final = {each.value: each for each in CoverDeviceClass}
+"""By the kind of the device, or of its part."""
 
 
 async def async_setup_entry(
@@ -32,6 +40,9 @@ class MoatCover(MovableEntity, CoverEntity):
     def __init__(self, hub: Hub, device: Device, outline: Outline) -> None:
         """Find out what the cover can do."""
         super().__init__(hub, device, outline, Quantity.COVER, Quantity.COVER_POSITION)
+        about = device.description
+        part = about.parts.get(outline.lead.part or "")
+        self._attr_device_class = CLASSES.get((part and part.kind) or about.kind or "")
         self._attr_supported_features = CoverEntityFeature.OPEN | CoverEntityFeature.CLOSE
         if self.can_stop:
             self._attr_supported_features |= CoverEntityFeature.STOP

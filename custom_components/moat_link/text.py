@@ -8,7 +8,9 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .entity import MoatEntity, sends_command
-from .hub import MoatConfigEntry
+from .hub import Hub, MoatConfigEntry
+from .model import Device
+from .outline import Outline
 
 PARALLEL_UPDATES = 0
 
@@ -24,6 +26,14 @@ async def async_setup_entry(
 
 class MoatText(MoatEntity, TextEntity):
     """One text."""
+
+    def __init__(self, hub: Hub, device: Device, outline: Outline) -> None:
+        """Know how long it may be."""
+        super().__init__(hub, device, outline)
+        if (shortest := outline.lead.minimum) is not None:
+            self._attr_native_min = int(shortest)
+        if (longest := outline.lead.maximum) is not None:
+            self._attr_native_max = int(longest)
 
     @property
     @override

@@ -25,7 +25,7 @@ async def test_covers(
     """With and without a position."""
     await peer.put("blind.state", "opening")
     await peer.put("blind.place", 40)
-    await peer.describe("blind", STATE, PLACE)
+    await peer.describe("blind", STATE, PLACE, kind="blind")
     await peer.put("gate", "closed")
     options = ["open", "closed"]
     await peer.describe(

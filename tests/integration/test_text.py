@@ -28,6 +28,17 @@ async def test_text(
     assert state_of(hass, "text.board_text") == "Grüße"
 
 
+async def test_length(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+    """What the description says about the length is known beforehand."""
+    await peer.put("display", "Hello")
+    line = point("line", "text", "display", write=setter("display.cmd"), min=1, max=20)
+    await peer.describe("board", line)
+    await until(lambda: state_of(hass, "text.board_text") == "Hello")
+    state = hass.states.get("text.board_text")
+    assert state is not None
+    assert (state.attributes["min"], state.attributes["max"]) == (1, 20)
+
+
 async def test_cannot_be_sent(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
     """A text that no encoding has is an error of the caller."""
     await peer.put("display", "Hello")

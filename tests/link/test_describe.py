@@ -274,6 +274,8 @@ def test_state_classes() -> None:
         ({"quantity": "number", "part": "c3"}, "part"),
         ({"quantity": "number", "group": "a b"}, "group"),
         ({"quantity": "number", "min": 5, "max": 5}, "max"),
+        ({"quantity": "text", "max": 256}, "max"),
+        ({"quantity": "text", "min": 1.5}, "min"),
         ({"quantity": "number", "access": "x"}, "access"),
         ({"quantity": "number", "access": "rw"}, "write"),
         ({"quantity": "number", "access": "r", "write": SET}, "write"),
@@ -375,6 +377,8 @@ def test_numbers() -> None:
     assert point(quantity="number", item=[3, "u"]).item == (3, "u")
     assert point(quantity="number", item="u").item == ("u",)
     assert point(quantity="number", min=3).minimum == 3.0
+    found = point(quantity="text", write=SET, min=1, max=20)
+    assert (found.minimum, found.maximum) == (1, 20)
 
 
 def test_keys_of_another_kind_are_ignored() -> None:

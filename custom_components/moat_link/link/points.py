@@ -15,7 +15,7 @@ from .description import (
     WritePath,
     WriteService,
 )
-from .fields import FieldError, Fields, finite, shown
+from .fields import TEXT_LIMIT, FieldError, Fields, finite, shown
 from .quantity import (
     CLOSED,
     OPEN,
@@ -161,6 +161,8 @@ def _state_class(fields: Fields, quantity: Quantity, info: QuantityInfo) -> Stat
 def _limits(
     fields: Fields, info: QuantityInfo, unit: str | None, *, writable: bool
 ) -> tuple[float | None, float | None]:
+    if info.kind is Kind.TEXT:
+        return fields.integer("min", 0, TEXT_LIMIT), fields.integer("max", 1, TEXT_LIMIT)
     if info.kind is not Kind.NUMBER:
         return None, None
     low, high = fields.number("min"), fields.number("max")
