@@ -103,7 +103,7 @@ SHEET = Sheet(
     via="board",
     area="Cellar",
     parts={
-        f"cell_{each + 1}": PartDescription(name=f"Cell {each + 1}", kind="cell")
+        f"cell_{each + 1}": PartDescription(name=f"Cell {each + 1}", kind="cell", model="LFP 280 Ah")
         for each in range(CELLS)
     },
     rows=(

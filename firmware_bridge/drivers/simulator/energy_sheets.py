@@ -105,7 +105,7 @@ INVERTER_SHEET = Sheet(
         row("limited", Q.BOOLEAN, INVERTER, "limited",
             lambda h: h.inverter.flow.rule is not Rule.NONE,
             name="Limited", category=D, max_age=AGE),
-        row("release", Q.BUTTON, INVERTER, (), None, _release, name="Release", category=C),
+        row("release", Q.BUTTON, INVERTER, (), None, _release, name="Back to self-consumption", category=C),
     ),
 )  # fmt: skip
 
@@ -139,8 +139,12 @@ ROOF_SHEET = Sheet(
     via="inverter",
     area="Roof",
     parts={
-        "string_1": PartDescription(name="South-east string", kind="channel"),
-        "string_2": PartDescription(name="South-west string", kind="channel"),
+        f"string_{index + 1}": PartDescription(
+            name=name, kind="channel", model=f"{string.peak / 1000:.2f} kWp"
+        )
+        for index, (name, string) in enumerate(
+            zip(("South-east string", "South-west string"), STRINGS, strict=True)
+        )
     },
     rows=(
         row("power", Q.POWER, ROOF, "p", lambda h: h.balance.solar,
@@ -176,7 +180,7 @@ METER_SHEET = Sheet(
     kind="meter",
     model="Three phases, both directions",
     area="Cellar",
-    parts={f"l{each}": PartDescription(name=f"L{each}", kind="phase") for each in (1, 2, 3)},
+    parts={f"l{each}": PartDescription(name=f"L{each}", kind="phase", model="230 V") for each in (1, 2, 3)},
     rows=(
         row("power", Q.POWER, METER, "p", lambda h: h.balance.grid,
             precision=0, deadband=10, relative=0.02, max_age=AGE),
@@ -214,8 +218,8 @@ HOUSE_SHEET = Sheet(
     kind="load",
     model="Three phases",
     parts={
-        "washing_machine": PartDescription(name="Washing machine", kind="appliance"),
-        "dishwasher": PartDescription(name="Dishwasher", kind="appliance"),
+        "washing_machine": PartDescription(name="Washing machine", kind="appliance", model="230 V"),
+        "dishwasher": PartDescription(name="Dishwasher", kind="appliance", model="230 V"),
     },
     rows=(
         row("power", Q.POWER, HOUSE, "p", lambda h: h.balance.load,

@@ -75,12 +75,15 @@ class Phase:
     power: float  # + = import
 
 
+_BUILT = 1_704_067_200.0  # the beginning of 2024
+
+
 class Counters:
     """Energies in Wh that only ever grow; they start where an installation of some age would."""
 
     def __init__(self, time: float) -> None:
-        """Start with what has accumulated since the beginning of 2024."""
-        days = max(0.0, (time - 1_704_067_200) / 86_400)
+        """Start with what has accumulated since the home was built."""
+        days = max(0.0, (time - _BUILT) / 86_400)
         self.grid_import = 5_200.0 * days
         self.grid_export = 9_400.0 * days
         self.solar = 19_000.0 * days
@@ -106,6 +109,7 @@ class Home:
         self.sky = Sky.AUTO
         self.weather = weather(seed, self.place, start)
         self.battery = Battery(seed)
+        self.battery.look_back(start - _BUILT, start)
         self.inverter = Inverter()
         self.board = Board(seed, started=start - 86_400 * 3.5, now=start)
         self.lamp = Lamp()

@@ -170,7 +170,7 @@ def _position(home: Home, value: Value) -> None:
 BLIND_SHEET = Sheet(
     id="blind",
     name="Blind",
-    kind="cover",
+    kind="blind",
     model="Venetian blind",
     via="board",
     area="Living room",
@@ -186,7 +186,7 @@ WEATHER_SHEET = Sheet(
     id="weather",
     name="Weather station",
     kind="sensor",
-    model="Mast on the roof",
+    model="Mast beside the beds",
     area="Garden",
     rows=(
         row("temperature", Q.TEMPERATURE, WEATHER, "t", lambda h: h.weather.temperature,
@@ -229,7 +229,7 @@ CONTROLS_SHEET = Sheet(
     model="Simulated home",
     rows=(
         row("time", Q.TIMESTAMP, CONTROLS, "time", lambda h: _moment(h.time),
-            name="Simulated time", category=D, interval=30, max_age=AGE),
+            name="Simulated time", category=D, enabled=False, interval=30, max_age=AGE),
         row("weather", Q.ENUM, CONTROLS, "sky", lambda h: h.sky.value, _sky,
             name="Weather", options=tuple(Sky), category=C, max_age=AGE),
         row("door", Q.ENUM, CONTROLS, "door", lambda h: h.board.door_control.value, _door,

@@ -71,6 +71,18 @@ def test_a_round_trip_costs_energy() -> None:
     assert 0.85 < battery.discharged / battery.charged < 0.999
 
 
+def test_has_a_past() -> None:
+    """A pack of a year has been through some cycles, and has been full."""
+    battery = Battery(1)
+    assert (battery.charged, battery.throughput, battery.last_full) == (0, 0, None)
+    year = 365 * 86_400.0
+    battery.look_back(year, 2 * year)
+    assert 0.9 < battery.discharged / battery.charged < 0.97
+    assert 100 < battery.throughput / battery.nominal < 300
+    assert battery.last_full is not None
+    assert year < battery.last_full < 2 * year
+
+
 def test_fills_up_and_says_so() -> None:
     """At the top the current tapers, then the pack is full until some charge is used."""
     battery = Battery(1, soc=0.95)
