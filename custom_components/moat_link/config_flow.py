@@ -18,6 +18,7 @@ from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
 from .connection import Tls, async_broker_config
 from .const import (
+    CONF_CA,
     CONF_CLIENT_CERT,
     CONF_CLIENT_KEY,
     CONF_ROOT,
@@ -168,12 +169,14 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
     def _async_is_known(self) -> bool:
         """Whether an entry has this root; one that cannot be reached moves to the new address.
 
-        It stays where it is if that would show its password to whoever announced the address.
+        It stays where it is if that would show its password to whoever announced the address:
+        anybody can have a certificate for an address of their own, except from our own authority.
         """
         for entry in self._async_current_entries(include_ignore=False):
             if entry.data[CONF_ROOT] != self._root:
                 continue
-            safe = CONF_PASSWORD not in entry.data or entry.data.get(CONF_TLS) == Tls.ON
+            proven = entry.data.get(CONF_TLS) == Tls.ON and CONF_CA in entry.data
+            safe = proven or CONF_PASSWORD not in entry.data
             if entry.state is ConfigEntryState.SETUP_RETRY and safe:
                 self.hass.config_entries.async_update_entry(
                     entry, data={**entry.data, **self._broker}, unique_id=self.unique_id

@@ -533,7 +533,12 @@ async def test_zeroconf_known(
 
 @pytest.mark.parametrize(
     ("secret", "moves"),
-    [({}, True), ({CONF_PASSWORD: "p"}, False), ({CONF_PASSWORD: "p", CONF_TLS: "on"}, True)],
+    [
+        ({}, True),
+        ({CONF_PASSWORD: "p"}, False),
+        ({CONF_PASSWORD: "p", CONF_TLS: "on"}, False),
+        ({CONF_PASSWORD: "p", CONF_TLS: "on", CONF_CA: "ours"}, True),
+    ],
 )
 async def test_zeroconf_moved(
     hass: HomeAssistant, broker: Mosquitto, home: Peer, secret: dict[str, str], moves: bool
