@@ -20,6 +20,7 @@ from ..link.meta import Meta
 from ..link.mqtt_packets import Publish
 from ..link.path import Path
 from .broker import Broker
+from .cleanup import HOST, ID, Cleanup
 from .clients import Clients, Tokens
 from .commands import Commands
 from .config import Listener, ServerConfig
@@ -28,6 +29,7 @@ from .history import History
 from .journal import Journal
 from .peers import Peers
 from .relay import relay
+from .store import RUN
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class Server:
         self.clients = Clients(config.name, self._tokens, config.limits)
         self.clients.commands = Commands(self.tree, self)
         self.peers = Peers(config.name, self.tree, on_link=self._linked)
+        self.cleanup = Cleanup()
         self.election = Election(config.name, self.clock.monotonic())
         self.broker = Broker(
             config.broker,
@@ -251,6 +254,7 @@ class Server:
             if self.broker.connected and self.election.due(self.clock.monotonic()):
                 await self._claim()
             self.broker.repairs = self.election.main
+            self._tidy()
             if self.election.main and not was_main:
                 _LOGGER.info("Server %s is the main server now", self.name)
                 self._notice(self.broker.supply())
@@ -312,20 +316,50 @@ class Server:
     def _connected(self) -> None:
         """Say again who we are, to a broker that may have forgotten everything."""
         self._news.set()
+        self.cleanup.restart(self.clock.monotonic())
         if self.election.main:
             self.election.renew(self.clock.monotonic())
             self._notice(self.broker.supply())
 
     def _special(self, topic: str, message: Message | None, packet: Publish) -> None:
+        now = self.clock.monotonic()
+        if message is None:
+            return
         if topic.startswith(_PING):
             name = topic.removeprefix(_PING)
-            match message.value if message is not None else None:
-                case {"up": True}:
-                    self._silent.discard(name)
-                case {"up": False} if self.tree.store.find(["run", "id", name]) is not None:
-                    self._silent.add(name)
-        elif topic.startswith(_MAIN) and message is not None:
+            match message.value:
+                case {"up": bool(up)}:
+                    self.cleanup.ping(name, up=up, now=now)
+                    if up:
+                        self._silent.discard(name)
+                    elif self.tree.store.find(["run", "id", name]) is not None:
+                        self._silent.add(name)
+        elif topic.startswith(ID) and packet.retain:
+            there = message.value is not ABSENT
+            self.cleanup.identity(topic.removeprefix(ID), there=there, now=now)
+        elif topic.startswith(HOST) and packet.retain:
+            self.cleanup.service(topic, message.value, now)
+        elif topic.startswith(_MAIN):
             self._hear(topic.removeprefix(_MAIN), message)
+
+    def _tidy(self) -> None:
+        """As the main server, remove what the dead have left, unless somebody else does."""
+        actions = list(self.cleanup.due(self.clock.monotonic()))
+        other = self.tree.store.find(["run", "host"])
+        if not self.election.main or not self.broker.connected or (other and other.alive):
+            return
+        for topic, value in actions:
+            levels = topic.split("/")
+            node = self.tree.store.find(levels)
+            if value is ABSENT and (node is None or not node.alive):
+                continue
+            meta = Meta(self.name, self.tree.stamp(levels))
+            with contextlib.suppress(LinkError):
+                if levels[0] == RUN:
+                    self.tree.receive(levels, value, meta)
+                    self.broker.send(levels, value, meta, retain=True)
+                else:
+                    self.tree.write(levels, value, meta)
 
     def _hear(self, channel: str, message: Message) -> None:
         """Listen to what servers tell each other."""

@@ -1,0 +1,117 @@
+"""What the dead leave behind."""
+
+from collections.abc import Callable
+from typing import Any
+
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.server.cleanup import Cleanup
+from tests.support.installation import Peer
+from tests.support.wait import until
+
+SAID = {"id": "_1", "up": True, "value": 5}
+RECORD = {"up": True, "value": 5}
+
+
+def due(cleanup: Cleanup, until: float, since: float = 0.0) -> list[tuple[float, str, Any]]:
+    """Ask every second; return what is written, and when."""
+    found = []
+    for now in range(int(since), int(until) + 1):
+        found += [(float(now), *action) for action in cleanup.due(float(now))]
+    return found
+
+
+def alive(cleanup: Cleanup, start: int, end: int) -> list[tuple[float, str, Any]]:
+    """Ping every ten seconds."""
+    found = []
+    for now in range(start, end, 10):
+        cleanup.ping("_1", up=True, now=float(now))
+        found += due(cleanup, now + 9, now)
+    return found
+
+
+def test_left_over() -> None:
+    """Nobody has ever heard of them: the identity goes soon, the announcement much later."""
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.identity("_2", there=True, now=0.0)
+    assert due(cleanup, 300) == [
+        (15.0, "run/id/_1", ABSENT),
+        (15.0, "run/id/_2", ABSENT),
+        (60.0, "error/run/host/x", ABSENT),
+        (165.0, "run/host/x", ABSENT),
+        (180.0, "error/run/host/x", {"msg": "down", "level": 4}),
+    ]
+
+
+def test_alive_and_then_silent() -> None:
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    assert alive(cleanup, 0, 100) == [(60.0, "error/run/host/x", ABSENT)]
+    assert due(cleanup, 300, 100) == [
+        (112.0, "run/id/_1", ABSENT),
+        (262.0, "run/host/x", ABSENT),
+        (277.0, "error/run/host/x", {"msg": "down", "level": 4}),
+    ]
+
+
+def test_says_goodbye() -> None:
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.ping("_1", up=False, now=5.0)
+    assert due(cleanup, 6, 5) == [(5.0, "run/id/_1", ABSENT), (5.0, "run/host/x", ABSENT)]
+    cleanup.identity("_1", there=False, now=6.0)
+    cleanup.service("run/host/x", ABSENT, 6.0)
+    assert due(cleanup, 100, 6) == [(20.0, "error/run/host/x", {"msg": "down", "level": 4})]
+
+
+def test_comes_and_goes() -> None:
+    """Gone, or taken over, within a minute; not up in time; the same said again is nothing."""
+    cleanup = Cleanup()
+    cleanup.ping("_1", up=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.service("run/host/x", SAID, 1.0)
+    cleanup.service("run/host/x", SAID | {"id": "_2"}, 2.0)
+    assert due(cleanup, 3, 2) == [
+        (2.0, "error/run/host/x", {"msg": "flapping", "level": 4, "data": RECORD})
+    ]
+    cleanup.service("run/host/x", ABSENT, 4.0)
+    cleanup.service("run/host/x", ABSENT, 5.0)
+    assert [each[2]["msg"] for each in due(cleanup, 19, 4)] == ["flapping", "down"]
+    cleanup = Cleanup()
+    cleanup.service("run/host/y", {"id": "_1"}, 0.0)
+    assert alive(cleanup, 0, 30) == [(20.0, "error/run/host/y", {"msg": "not up", "level": 4})]
+    cleanup.service("run/host/y", SAID, 30.0)
+    assert alive(cleanup, 30, 100) == [(60.0, "error/run/host/y", ABSENT)]
+
+
+def test_after_an_outage() -> None:
+    """Nobody is dead because we have heard nothing."""
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.ping("_1", up=True, now=0.0)
+    cleanup.restart(100.0)
+    assert due(cleanup, 121, 100) == []
+    assert due(cleanup, 130, 122) == [(122.0, "run/id/_1", ABSENT)]
+
+
+async def test_in_the_server(serve: Callable[..., Any], peer: Peer) -> None:
+    """The main server writes it, unless the real cleanup service runs."""
+    server = await serve()
+    await until(lambda: server.election.main)
+    await peer.say("run/id/_1", {"host": "x"}, time=1.0)
+    await peer.say("run/host/x", SAID, time=1.0)
+    await peer.say("run/ping/id/_1", {"up": False, "state": "will"}, retain=False)
+    await until(lambda: peer.last("run/host/x") is ABSENT)
+    await until(lambda: peer.last("run/id/_1") is ABSENT)
+    server.cleanup._complain("run/host/x", {"msg": "down", "level": 4})
+    await until(lambda: peer.last("error/run/host/x") == {"msg": "down", "level": 4})
+    await peer.say("run/host", {"id": "_cleaner", "up": True}, time=1.0)
+    await peer.say("run/id/_2", {"host": "x"}, time=1.0)
+    await until(lambda: server.tree.store.find(["run", "id", "_2"]))
+    await peer.say("run/ping/id/_2", {"up": False, "state": "will"}, retain=False)
+    await until(lambda: "_2" in server._silent)
+    server._tidy()
+    assert peer.last("run/id/_2") == {"host": "x"}
