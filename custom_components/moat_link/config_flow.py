@@ -49,6 +49,7 @@ from .link.errors import (
 )
 from .link.path import Path
 from .options_flow import MoatOptionsFlow
+from .plain import to_markdown
 from .value_flow import SUBENTRY_VALUE, ValueSubentryFlow
 
 ERRORS: Final[tuple[tuple[type[LinkError], str], ...]] = (
@@ -202,8 +203,8 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             ),
             errors=errors,
             description_placeholders={
-                "root": str(self._root),
-                "host": self._broker[CONF_HOST],
+                "root": to_markdown(str(self._root)),
+                "host": to_markdown(self._broker[CONF_HOST]),
                 "error": self._detail,
             },
         )

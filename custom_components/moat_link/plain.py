@@ -1,5 +1,6 @@
-"""Values as JSON, for answers and diagnostics: nothing is lost silently, nothing is Python's."""
+"""What came over the wire as JSON and as Markdown: nothing is lost silently, nothing is Python's."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from math import isfinite
@@ -54,6 +55,14 @@ def element_to_json(element: Element) -> JsonValueType:
     if isinstance(element, tuple):
         return [element_to_json(item) for item in element]
     return to_json(element)
+
+
+def to_markdown(text: str) -> str:
+    """Return Markdown that shows just this text, in one line: no picture, no link, no emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+
+
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>#!|~&]")
 
 
 def _map(items: Mapping[Key, Value] | Mapping[str, Value]) -> JsonObjectType:

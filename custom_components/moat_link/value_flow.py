@@ -12,6 +12,7 @@ from .hub import Hub
 from .link.codec import ABSENT, Value
 from .link.errors import DecodeError, LinkError, NotFoundError
 from .link.path import Path
+from .plain import to_markdown
 from .value_forms import (
     CONF_CHILD,
     CONF_ITEM,
@@ -79,8 +80,8 @@ class ValueSubentryFlow(ConfigSubentryFlow):
             data_schema=browse_form(self._path, self._value, children),
             errors=errors,
             description_placeholders={
-                "path": str(self._path) if len(self._path) else self._get_entry().data[CONF_ROOT],
-                "value": shown(self._value),
+                "path": to_markdown(str(self._path or self._get_entry().data[CONF_ROOT])),
+                "value": to_markdown(shown(self._value)),
             },
         )
 
@@ -111,7 +112,7 @@ class ValueSubentryFlow(ConfigSubentryFlow):
             return self.async_show_form(
                 step_id="item",
                 data_schema=item_form(found),
-                description_placeholders={"path": str(self._path)},
+                description_placeholders={"path": to_markdown(str(self._path))},
             )
         if user_input is not None:
             self._item, self._value = found[user_input[CONF_ITEM]]
@@ -218,5 +219,5 @@ class ValueSubentryFlow(ConfigSubentryFlow):
     @property
     def _placeholders(self) -> dict[str, str]:
         item = "".join(f"[{step}]" for step in self._item)
-        value = shown(self._value)
-        return {"path": f"{self._path}{item}", "value": value, "doc": self._hints.doc}
+        found = {"path": f"{self._path}{item}", "value": shown(self._value), "doc": self._hints.doc}
+        return {name: to_markdown(text) for name, text in found.items()}

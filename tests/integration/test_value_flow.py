@@ -74,6 +74,18 @@ async def kitchen(loaded: MockConfigEntry, peer: Peer) -> MockConfigEntry:
     return loaded
 
 
+async def test_markup(hass: HomeAssistant, kitchen: MockConfigEntry, peer: Peer) -> None:
+    """What somebody publishes is shown as it is: no picture is fetched, no link is to be clicked."""
+    await peer.put("home.oven", "![a](https://b) <img src=c> `d`")
+    await peer.put("doc.home.oven", {"doc": "[e](https://f)\n# g"})
+    result = await answer(hass, await start(hass, kitchen), child="home.oven")
+    assert result["description_placeholders"] == {
+        "path": "home.oven",
+        "value": r"\!\[a\](https://b) \<img src=c\> \`d\`",
+        "doc": r"\[e\](https://f) \# g",
+    }
+
+
 async def test_browse_to_a_sensor(hass: HomeAssistant, kitchen: MockConfigEntry) -> None:
     """Walk down child by child, back up, and take a value; it lives under its own device."""
     result = await start(hass, kitchen)
