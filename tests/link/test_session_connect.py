@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +231,25 @@ async def test_secrets_stay_secret() -> None:
     with Mosquitto(users={"u": "x"}) as broker:
         error = await refusal(broker, username="u", password="hunter2")
         assert "hunter2" not in repr(error) + repr(error.__context__) + repr(error.__cause__)
+
+
+def sockets() -> int:
+    """Count the files that are open, sockets among them."""
+    return len(list(Path("/dev/fd").iterdir()))
+
+
+async def test_given_up_at_any_moment() -> None:
+    """Of a session that is given up while it opens nothing is left, not even an error."""
+    wrong: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+    with Mosquitto() as broker:
+        before = sockets()
+        for turns in [*range(40), *range(8)]:
+            task = started(connect(broker))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await (await task).session.close()
+        await until(lambda: sockets() == before, what="all sockets to be closed")
+    assert wrong == []

@@ -215,6 +215,8 @@ class Session:
         self._wire.abort()
 
     def _connected(self, answer: Connected) -> None:
+        if self._opened.cancelled():  # nobody waits any more, `_abandon` follows
+            return
         if answer.reason != Reason.SUCCESS:
             self._end(_connect_error(answer))
             return
