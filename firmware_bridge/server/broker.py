@@ -28,6 +28,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _TURN: Final = 200  # messages between two looks at whether the broker keeps up
 _COMPLAINTS: Final = 1000
+_MOST_UNSENT: Final = 200_000
 
 type Listen = Callable[[str, Message | None, Publish], None]
 
@@ -61,6 +62,7 @@ class Broker:
         self._session: Session | None = None
         self._seen: dict[str, float] | None = None
         self._stale: set[str] = set()
+        self._unsent: set[str] = set()
         self._complaints: set[tuple[str, bytes]] = set()
         self.ready = asyncio.Event()
         """Whether everything that the broker retains has been read once."""
@@ -89,9 +91,15 @@ class Broker:
             await asyncio.sleep(self._backoff.wait())
 
     def tell(self, levels: Levels, value: Value, meta: Meta) -> None:
-        """Publish a change: retained, unless it is below `run`. Lost if there is no session."""
-        with contextlib.suppress(LinkError):
-            self.send(levels, value, meta, retain=levels[:1] != [RUN])
+        """Publish a change: retained, unless it is below `run`; as soon as there is a session."""
+        retain = levels[:1] != [RUN]
+        try:
+            self.send(levels, value, meta, retain=retain)
+        except ConnectionLostError:
+            if retain and len(self._unsent) < _MOST_UNSENT:
+                self._unsent.add("/".join(levels))
+        except LinkError as err:
+            _LOGGER.warning("Not published: %s: %s", "/".join(levels), err)
 
     def send(self, levels: Levels, value: Value, meta: Meta, *, retain: bool) -> None:
         """Publish at QoS 0. EncodeError, ConnectionLostError, RefusedError."""
@@ -138,11 +146,13 @@ class Broker:
             _LOGGER.info("The broker lacked %d nodes, which it has got now", len(missing))
 
     async def repair(self) -> None:
-        """Correct every second what somebody has overwritten with something older, for ever."""
+        """Publish every second what could not be, or was overwritten by something older; for ever."""
         while True:
             await asyncio.sleep(1)
-            stale, self._stale = self._stale, set()
-            for topic in stale if self.repairs else ():
+            stale, self._stale = self._stale if self.repairs else set(), set()
+            if self.connected:
+                stale, self._unsent = stale | self._unsent, set()
+            for topic in stale:
                 levels = _levels(topic)
                 node = self._tree.store.find(levels)
                 if node is not None and node.record is not None:

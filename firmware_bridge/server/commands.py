@@ -57,7 +57,7 @@ class Commands:
     def __init__(self, tree: Tree, around: Surroundings) -> None:
         self._around = around
         self.data = data = DataCommands(tree)
-        faults = FaultCommands(tree)
+        self.faults = faults = FaultCommands(tree)
         self._simple: dict[tuple[str, ...], Simple] = {
             ("d", "get"): data.get,
             ("d", "set"): data.put,

@@ -14,6 +14,8 @@ from .arguments import argument, path_of
 from .store import Node, levels_of
 from .tree import Tree
 
+EXPIRY: Final = 30 * 86400.0
+"""Seconds after which an error that somebody has acknowledged is forgotten."""
 _ERROR: Final = "error"
 _LOG: Final = 10  # entries kept of a monitored action
 _HEAD, _TAIL = 4, 5
@@ -66,6 +68,16 @@ class FaultCommands:
             fields["log"] = log
             self._clear(caller, path, fields)
         return None
+
+    def expire(self, origin: str, lifetime: float = EXPIRY) -> None:
+        """Clear what was acknowledged long ago, and has not come back since."""
+        limit = self._tree.clock.time() - lifetime
+        path: list[str] = []
+        for kept, added, record in list(self._tree.store.walk([_ERROR])):
+            path = path[:kept] + added
+            value, meta = record.unpack()
+            if meta.time < limit and isinstance(value, dict) and value.get("ack") is True:
+                self._tree.report([_ERROR, *path], ABSENT, origin)
 
     def _raise(self, caller: str, path: Path, fields: Fields) -> None:
         node, known = self._known(path)

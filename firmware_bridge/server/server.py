@@ -243,10 +243,9 @@ class Server:
         renewed = self.clock.monotonic()
         await self._announce()
         while True:
-            if self.clock.monotonic() - renewed > _TOKEN_LIFE and self.config.announce_token:
+            if self.clock.monotonic() - renewed > _TOKEN_LIFE:
                 renewed = self.clock.monotonic()
-                self._renew_token()
-                await self._announce()
+                await self._renew()
             if self._news.is_set():
                 self._news.clear()
                 await self._announce()
@@ -279,6 +278,14 @@ class Server:
         if self._tokens.announced:
             said["auth"] = {"token": self._tokens.announced[0]}
         return said
+
+    async def _renew(self) -> None:
+        """Do what is due every quarter of an hour: another token, no more forgotten errors."""
+        if self.election.main:
+            self.clients.commands.faults.expire(self.name)
+        if self.config.announce_token:
+            self._renew_token()
+            await self._announce()
 
     def _renew_token(self) -> None:
         former = self._tokens.announced[:1]

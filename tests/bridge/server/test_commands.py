@@ -248,3 +248,17 @@ async def test_many_at_once_without_reading(serve: Start, join: Start) -> None:
         seen += (await greedy.hear())[0] <= -8
     await until(lambda: len(server.clients.names) == 2)
     assert await asyncio.wait_for(greedy.call(["i", "ping"]), 5) == ["乓"]
+
+
+async def test_acknowledged_errors_expire(serve: Start) -> None:
+    """Long after; others stay."""
+    server = await serve()
+    for name, value, time in (
+        ("old", {"ack": True}, 5.0),
+        ("new", {"ack": True}, 1e10),
+        ("open", {"msg": "x"}, 5.0),
+    ):
+        server.tree.write(["error", name], value, Meta("me", time))
+    server.clients.commands.faults.expire("srv1")
+    there = [added for _, added, _ in server.tree.store.walk(["error"])]
+    assert there == [["new"], ["open"]]

@@ -1,11 +1,13 @@
 """A server with a real broker: what it publishes, what it takes over, who gets in."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from firmware_bridge.link.codec import ABSENT, encode
 from firmware_bridge.link.direct import Endpoint, connect
@@ -13,9 +15,12 @@ from firmware_bridge.link.errors import AuthenticationError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server import server as server_module
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError, read_tokens
 from firmware_bridge.server.journal import JournalConfig
+from firmware_bridge.server.server import Server
+from tests.bridge.server.caller import Caller
 from tests.support.installation import ROOT, Peer, link, other
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -298,6 +303,98 @@ async def test_our_own_link(serve: Start, broker: Mosquitto) -> None:
         await until(lambda: server.tree.store.find(["error", "x"]).alive)
         await mine.clear_error(Path("x"))
         await until(lambda: not server.tree.store.find(["error", "x"]).alive)
+
+
+async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: Start) -> None:
+    """What a server that is not the main one accepts meanwhile is published later."""
+    server = await serve()
+    caller = await join(server)
+    server.election.started = 1e12  # never the main server
+    await until(lambda: server.broker.connected)
+    server.election.main = False
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not server.broker.connected)
+    assert await caller.call(["d", "set"], Path("meanwhile"), 2) == [True]
+    await asyncio.to_thread(broker.start)
+    await until(lambda: server.broker.connected, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: peer.last("meanwhile") == 2)
+    assert server.broker.supplied == 0
+
+
+async def test_token_is_renewed(serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The former one is good for a little longer."""
+    monkeypatch.setattr(server_module, "_TOKEN_GRACE", 0.3)
+    server = await serve(anonymous=False)
+    topic = "run/service/main/server/srv1"
+    await until(lambda: peer.heard(topic))
+    former: Any = peer.last(topic)
+    await server._renew()
+    await until(lambda: peer.last(topic) != former)
+    newest: Any = peer.last(topic)
+    for said in (former, newest):
+        token = said["auth"]["token"]
+        connection, _ = await connect(endpoint(server, token=token), name="_1")
+        await connection.close()
+    await until(lambda: len(server._tokens.announced) == 1)
+    with pytest.raises(AuthenticationError):
+        await connect(endpoint(server, token=former["auth"]["token"]), name="_1")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 40),
+            st.lists(
+                st.sampled_from(
+                    ["d", "get", "set", "walk", "e", "mon", "cl", "_me", "srv", 1, None]
+                )
+            ),
+            st.lists(
+                st.sampled_from([None, 1, "x", Path("a"), ["a"], {"t": 1}, ABSENT]), max_size=4
+            ),
+        ),
+        max_size=12,
+    )
+    | st.binary(max_size=100)
+)
+def test_any_frames(frames: Any) -> None:
+    """Whatever a client sends, the server goes on, and nothing is left of it."""
+
+    async def work() -> None:
+        config = ServerConfig(
+            broker=BrokerConfig(host="127.0.0.1", port=1), root=ROOT, name="srv1", listeners=()
+        )
+        server = Server(config)
+        one = server.clients.factory("main")()
+        left, right = socket.socketpair()
+        left.setblocking(False)
+        right.setblocking(False)
+        await asyncio.get_running_loop().create_connection(lambda: one, sock=left)
+        reader, writer = await asyncio.open_connection(sock=right)
+        caller = Caller(reader, writer)
+        for frame in LOGIN:
+            caller.send(frame)
+        await caller.until(lambda frame: frame[0] == -4)
+        if isinstance(frames, bytes):
+            writer.write(frames)
+        else:
+            for head, path, arguments in frames:
+                caller.send([head + 8, path, *arguments])
+        writer.write_eof()
+        await server.clients.close()
+        await caller.close()
+        assert server.clients.names == []
+
+    asyncio.run(work())
+
+
+LOGIN: list[list[Any]] = [
+    [0, [None], 1, False, "_me", ["anon"], {"moat.link": {"version": 0}}],
+    [4, [None, "anon"]],
+    [-4, "anon"],
+]
 
 
 def test_nobody_is_let_in_unasked() -> None:
