@@ -11,6 +11,7 @@ from homeassistant.helpers import issue_registry as ir
 from .const import DOMAIN
 from .feed import DEVICES
 from .link.errors import NoServerError, NotAuthorizedError
+from .plain import to_markdown
 from .problem import HIGHEST_LEVEL, Problem
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Issues:
             broken = [each for each in problems if each not in rivals]
             about = {"path": plain(str(DEVICES / device_id))}
             if rivals:
-                rival = about | {"problem": plain(rivals[0].problem)}
+                rival = about | {"problem": to_markdown(plain(rivals[0].problem))}
                 yield (
                     f"duplicate_{device_id}",
                     Issue(key="duplicate_device", placeholders=rival),

@@ -14,6 +14,7 @@ from .hub import Hub
 from .issues import DATA_ENTRY, DATA_PATH, STOPPED
 from .link.errors import CommandError
 from .link.path import Path
+from .plain import to_markdown
 
 type Data = dict[str, str | int | float | None]
 
@@ -96,5 +97,6 @@ class ErrorFlow(MoatRepairsFlow):
         try:
             await way(hub, Path.parse(str(self._path)))
         except CommandError as err:
-            return self.async_abort(reason="failed", description_placeholders={"reason": str(err)})
+            about = {"reason": to_markdown(str(err))}
+            return self.async_abort(reason="failed", description_placeholders=about)
         return self.async_create_entry(data={})
