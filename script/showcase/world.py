@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.lab import Lab, free_port
-from tests.support.mosquitto import Mosquitto
+from tests.support.lab import Lab
+from tests.support.mosquitto import Mosquitto, free_port
 
 from .neighbour import neighbour
 from .place import Site
