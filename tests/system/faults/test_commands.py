@@ -41,7 +41,7 @@ def failed(outcomes: list[Outcome]) -> None:
             "command_timeout",
             "command_unconfirmed",
         }
-        assert "number.garden" in str(each.error)  # in words, not just a key
+        assert "Garden" in str(each.error)  # in words, not just a key
         assert each.seconds < LIMIT + SLACK
 
 
