@@ -39,6 +39,8 @@ CONF_SERVER: Final = "server"  # end point of a server: "host:port", or a socket
 
 SECTION_CERTIFICATES: Final = "certificates"
 
+SHOWN_DEVICES: Final = 3  # of a root that is offered
+
 _CERTIFICATES: Final = (CONF_CA, CONF_CLIENT_CERT, CONF_CLIENT_KEY)
 _PASSWORD: Final = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD))
 _PEM: Final = TextSelector(TextSelectorConfig(multiline=True))
@@ -156,7 +158,8 @@ def server_text(data: Mapping[str, Any]) -> str:
 
 def _label(found: FoundRoot) -> str:
     """Name a root and what was seen of it, in signs that need no translation."""
-    marks = ["⚙"] if found.server else []
-    if found.devices:
-        marks.append(str(len(found.devices)))
+    seen = sorted(found.devices)
+    marks = [*(["⚙"] if found.server else []), *seen[:SHOWN_DEVICES]]
+    if len(seen) > SHOWN_DEVICES:
+        marks.append(f"+{len(seen) - SHOWN_DEVICES}")
     return f"{found.root} ({', '.join(marks)})"

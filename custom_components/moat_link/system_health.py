@@ -65,7 +65,7 @@ def _errors(hub: Hub) -> Figure:
 
 def _skew(hub: Hub) -> str:
     skew = hub.link.status.skew
-    return UNKNOWN if skew is None else f"{skew:+.3f} s"
+    return UNKNOWN if skew is None else f"{skew:+z.3f} s"
 
 
 FIGURES: Final[dict[str, Callable[[Hub], Figure]]] = {

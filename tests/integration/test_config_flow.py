@@ -102,13 +102,22 @@ def options_of(result: ConfigFlowResult, field: str) -> list[Any]:
     return list(selector.config["options"])
 
 
+async def test_names_some_devices(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
+    """A root is known by its devices, but not all of them are named."""
+    for name in ("roof", "car", "well", "heat"):
+        await home.describe(name, point("power", "power", f"ems.{name}"))
+    result = await answer(hass, await start(hass), **address(broker))
+    label = options_of(result, CONF_ROOT)[0]["label"]
+    assert label == "home (⚙, car, heat, meter, +2)"
+
+
 async def test_user_finds_root(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
     """Name the broker, take the root that was found, and everything is there."""
     result = await start(hass)
     assert_form(result, "broker")
     result = await answer(hass, result, **address(broker))
     assert_form(result, "root")
-    assert options_of(result, CONF_ROOT) == [{"value": ROOT, "label": "home (⚙, 1)"}]
+    assert options_of(result, CONF_ROOT) == [{"value": ROOT, "label": "home (⚙, meter)"}]
     result = await answer(hass, result, **{CONF_ROOT: ROOT})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["title"] == ROOT

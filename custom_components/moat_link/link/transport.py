@@ -205,7 +205,7 @@ async def dial(config: BrokerConfig, wire: Wire) -> None:
     except socket.gaierror as error:
         raise CannotConnectError(f"host name not found: {config.host}") from error
     except (OSError, ValueError, OverflowError) as error:
-        raise CannotConnectError(f"cannot connect: {system_reason(error)}") from error
+        raise CannotConnectError(system_reason(error)) from error
 
 
 async def speaks_tls(config: BrokerConfig) -> bool:
