@@ -76,7 +76,9 @@ async def test_every_quantity(
     complaints = [
         record.getMessage()
         for record in caplog.records
-        if record.levelname in {"WARNING", "ERROR"} and "not been tested" not in record.message
+        if record.levelname in {"WARNING", "ERROR"}
+        and "not been tested" not in record.message
+        and record.name != "asyncio"  # which counts seconds of a busy machine
     ]
     assert complaints == []
 
