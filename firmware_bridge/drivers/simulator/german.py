@@ -1,6 +1,8 @@
 """The simulated home's own names in German; what is missing here is the same in both languages."""
 
-GERMAN = {
+from typing import Final
+
+GERMAN: Final = {
     "AC power": "Wechselstromleistung",
     "Active limit": "Wirksame Grenze",
     "Alert": "Alarm",
@@ -82,3 +84,22 @@ GERMAN = {
     "Weather station": "Wetterstation",
     "¾ inch, 24 V": "¾ Zoll, 24 V",
 } | {f"Cell {number}": f"Zelle {number}" for number in range(1, 17)}
+
+REFUSALS: Final = {
+    "the battery is full": "die Batterie ist voll",
+    "the board is starting": "die Platine startet gerade",
+    "the interlock holds relay 2 off while the door is open": (
+        "die Verriegelung hält das Pumpenrelais aus, solange die Tür offen ist"
+    ),
+    "the wind is too strong": "der Wind ist zu stark",
+    "there is frost": "es friert",
+}
+"""How reasons begin."""
+
+
+def refusal_in_german(reason: str) -> str:
+    """Translate the beginning of a reason; what it measured stays as it is."""
+    for english, german in REFUSALS.items():
+        if reason.startswith(english):
+            return german + reason.removeprefix(english)
+    return reason

@@ -16,7 +16,7 @@ from ...link.describe import DeviceDescription
 from ...link.errors import NotFoundError, RefusedError
 from .battery_sheet import SHEET as BATTERY_SHEET
 from .energy_sheets import HOUSE_SHEET, INVERTER_SHEET, METER_SHEET, ROOF_SHEET
-from .german import GERMAN
+from .german import GERMAN, refusal_in_german
 from .home import Home
 from .house_sheets import (
     BLIND_SHEET,
@@ -153,7 +153,12 @@ class Simulator(Driver):
         if row.write is None:
             raise RefusedError(f"{key} cannot be written")
         self._home.advance(self._now)
-        row.write(self._home, value)
+        try:
+            row.write(self._home, value)
+        except RefusedError as err:
+            if self._options.language != "de":
+                raise
+            raise RefusedError(refusal_in_german(str(err))) from err
         self._wake.set()
 
     @property

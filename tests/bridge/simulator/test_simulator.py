@@ -12,7 +12,7 @@ from firmware_bridge.catalogue import Catalogue
 from firmware_bridge.commands import checked
 from firmware_bridge.driver import Driver, DriverError, Offer, Reading
 from firmware_bridge.drivers.simulator import configure
-from firmware_bridge.drivers.simulator.german import GERMAN
+from firmware_bridge.drivers.simulator.german import GERMAN, refusal_in_german
 from firmware_bridge.drivers.simulator.simulator import SHEETS
 from firmware_bridge.link.clock import Clock
 from firmware_bridge.link.codec import Value, encode_payload
@@ -219,6 +219,21 @@ async def test_refusals(
         with pytest.raises(RefusedError) as refused:
             await home.driver.write(*command)
         assert str(refused.value) == reason
+
+
+async def test_refusals_in_german() -> None:
+    """A German home says no in German; what has no translation stays as it is."""
+    async with lab(language="de", start=WINTER) as home:
+        await home.driver.write("simulation", "door", "open")
+        for command, reason in (
+            (("board", "relay_2", True), "die Verriegelung hält das Pumpenrelais aus"),
+            (("valve", "valve", "open"), "es friert ("),
+        ):
+            await home.read(0.5)
+            with pytest.raises(RefusedError) as refused:
+                await home.driver.write(*command)
+            assert str(refused.value).startswith(reason)
+    assert refusal_in_german("no") == "no"
 
 
 async def test_the_valve_stays_closed_in_frost() -> None:
