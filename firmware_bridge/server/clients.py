@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 _PROBE: Final = ("i", "乒")
 _BEFORE_LOGIN: Final = 4096  # bytes in a frame of somebody unknown
 _FAREWELLS: Final = 1000
+_QUIET: Final = 60.0  # seconds between two lines about strangers: anybody can be refused, and often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class Clients:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._suffix = fresh_name(4)
+        self._told = float("-inf")
 
     @property
     def names(self) -> list[str]:
@@ -129,6 +131,14 @@ class Clients:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _refused(self, listener: str, error: AuthenticationError) -> None:
+        """Log that somebody was not let in, but not everybody."""
+        now = asyncio.get_running_loop().time()
+        level = logging.DEBUG
+        if now - self._told >= _QUIET:
+            self._told, level = now, logging.WARNING
+        _LOGGER.log(level, "Refused a connection to %s: %s", listener, error)
+
     async def _serve(self, connection: Connection, reader: FrameReader, listener: str) -> None:
         assigned = f"{self._name}-{listener}_{next(self._numbers)}{self._suffix}"
         try:
@@ -142,7 +152,7 @@ class Clients:
             finally:
                 self._forget(client)
         except AuthenticationError as err:
-            _LOGGER.warning("Refused a connection to %s: %s", listener, err)
+            self._refused(listener, err)
         except LinkError as err:
             _LOGGER.debug("%s: %s", assigned, err)
         finally:

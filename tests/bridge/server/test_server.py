@@ -117,12 +117,14 @@ async def test_stamps_and_ids(serve: Start, join: Start, peer: Peer) -> None:
     await until(lambda: server.knows("_other"))
 
 
-async def test_tokens(serve: Start, peer: Peer) -> None:
-    """A wrong token is refused; each named one works, and the announced one."""
+async def test_tokens(serve: Start, peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong token is refused, which fills no log; each named one works, and the announced one."""
     server = await serve(tokens={"me": "a-token-of-mine", "you": "another-token"}, anonymous=False)
     for wrong in (None, "", "a-token-of-minE", "ä"):
         with pytest.raises(AuthenticationError):
             await connect(endpoint(server, token=wrong), name="_1")
+    refused = [each for each in caplog.records if "Refused a connection" in each.message]
+    assert [each.levelname for each in refused].count("WARNING") == 1
     announced = server._tokens.announced[0]
     for token in ("a-token-of-mine", "another-token", announced):
         connection, identity = await connect(endpoint(server, token=token), name="_1")
