@@ -111,6 +111,6 @@ async def test_deleted_value_is_unavailable(
 
 
 async def test_installation(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
-    """Without a server its name is unknown; there are no errors."""
-    assert state_of(hass, "sensor.home_server") == STATE_UNKNOWN
+    """Without a server that is what it says; there are no errors."""
+    assert state_of(hass, "sensor.home_server") == "none"
     assert state_of(hass, "sensor.home_errors") == "0"
