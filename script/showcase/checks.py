@@ -87,7 +87,7 @@ async def _server_is_used(world: World) -> None:
     """The bridge is the server, and Home Assistant has found it."""
 
     async def look() -> bool:
-        return (await world.state(world.server))["state"] not in UNKNOWN
+        return (await world.state(world.server))["state"] not in UNKNOWN | {"none"}
 
     await eventually(look, "Home Assistant is connected to the server")
 
