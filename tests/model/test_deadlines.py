@@ -40,6 +40,18 @@ def test_removed_points_go_when_their_time_has_come() -> None:
     assert len(world.site._deadlines) == 0
 
 
+def test_removed_points_go_when_the_others_have_gone_late() -> None:
+    world = World()
+    young = AGING | {"key": "young", "path": "c.d", "max_age": 30}
+    world.describe(AGING | {"key": "old"}, young)
+    world.say("a/b", 5)
+    world.say("c/d", 5)
+    world.describe(AGING | {"key": "old"})
+    assert len(world.site._deadlines) == 2
+    world.wait(10)
+    assert len(world.site._deadlines) == 0
+
+
 def test_a_value_that_was_deleted_cannot_become_too_old() -> None:
     world = World()
     point, calls = world.follow(**AGING)

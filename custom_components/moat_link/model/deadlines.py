@@ -28,14 +28,11 @@ class Deadlines:
             heapq.heappush(self._heap, (deadline, next(self._number), point))
 
     def forget(self, point: Point) -> None:
-        """Note that a point is gone; throw such points out when they are the majority."""
+        """Note that a point is gone."""
         if not point.scheduled:
             return
         self._removed += 1
-        if 2 * self._removed > len(self._heap):
-            self._heap = [entry for entry in self._heap if not entry[2].removed]
-            heapq.heapify(self._heap)
-            self._removed = 0
+        self._tidy()
 
     def due(self, now: float) -> list[Point]:
         """Return the points whose value is too old by now."""
@@ -50,4 +47,12 @@ class Deadlines:
                 due.append(point)
             else:
                 self.watch(point)
+        self._tidy()
         return due
+
+    def _tidy(self) -> None:
+        """Throw points that are gone out when they are the majority."""
+        if 2 * self._removed > len(self._heap):
+            self._heap = [entry for entry in self._heap if not entry[2].removed]
+            heapq.heapify(self._heap)
+            self._removed = 0
