@@ -148,8 +148,11 @@ async def test_events_from_the_future(
     hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
 ) -> None:
     """Row 6: a button that thinks it is next year is heard, and also after it has been told."""
-    await peer.describe("wall", point("key", "button_event", "run.event.key", options=["press"]))
-    await until(lambda: hass.states.get("event.wall_button"))
+    await peer.put("run.event.key", "before", when=1.0)
+    last = point("last", "text", "run.event.key")
+    key = point("key", "button_event", "run.event.key", options=["press"])
+    await peer.describe("wall", key, last)
+    await until(lambda: state_of(hass, "sensor.wall_text") == "before", what="us to be listening")
     pressed: list[str] = []
     hass.bus.async_listen(
         "state_changed",
