@@ -14,7 +14,6 @@ from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Key, Value
 from ..link.connection import Answer, Request
 from ..link.errors import ConnectionLostError, LinkError, RemoteError
-from ..link.identity import CONNECTION, SERVERS, fresh_name
 from ..link.message import Message
 from ..link.meta import Meta
 from ..link.mqtt_packets import Publish
@@ -27,19 +26,20 @@ from .config import Listener, ServerConfig
 from .election import Election
 from .history import History
 from .journal import Journal
+from .office import Office
 from .peers import Peers
 from .relay import relay
+from .stamps import Stamps
 from .store import RUN
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
 
-_TOKEN_LIFE: Final = 900.0
-_TOKEN_GRACE: Final = 30.0
 _START: Final = 10.0  # seconds to wait for the broker before serving without it
 _START_FROM_FILES: Final = 1.0
+_TIDY: Final = 0.5  # seconds between two looks for what dead clients have left
+_EXPIRY: Final = 900.0  # seconds between two looks for errors to forget
 _MAIN: Final = "run/service/main/"
-_SERVER: Final = "run/service/main/server/"
 _PING: Final = "run/ping/id/"
 
 
@@ -53,13 +53,11 @@ class Server:
         self.tree = Tree(self.clock)
         self.serving = asyncio.Event()
         """Set when clients can connect."""
-        self.addresses: list[tuple[str, int]] = []
         self._tokens = Tokens(named=config.tokens, anonymous=config.anonymous)
         self.clients = Clients(config.name, self._tokens, config.limits)
         self.clients.commands = Commands(self.tree, self)
         self.peers = Peers(config.name, self.tree, on_link=self._linked)
         self.cleanup = Cleanup()
-        self.election = Election(config.name, self.clock.monotonic())
         self.broker = Broker(
             config.broker,
             config.root,
@@ -67,6 +65,15 @@ class Server:
             self.tree,
             special=self._special,
             on_connected=self._connected,
+        )
+        self.office = Office(
+            config,
+            self.clock,
+            self.tree,
+            self.broker,
+            self.peers,
+            self._tokens,
+            on_main=self._supply,
         )
         self.tree.tell = self.broker.tell
         self.journal: Journal | None = None
@@ -76,13 +83,20 @@ class Server:
             self.tree.remember = self.history.append
         self._stop = asyncio.Event()
         self._patience = _START
-        self._stamp = 0
-        self._stamped = 0
-        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._stamps = Stamps()
         self._notices: set[asyncio.Task[None]] = set()
-        self._news = asyncio.Event()
         self._listeners: list[asyncio.Server] = []
         self._silent: set[str] = set()
+
+    @property
+    def election(self) -> Election:
+        """Who is the main server."""
+        return self.office.election
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where clients can connect."""
+        return self.office.addresses
 
     # What commands need
 
@@ -114,15 +128,11 @@ class Server:
 
     def new_stamp(self) -> int:
         """Return the next number for somebody to publish."""
-        self._stamp += 1
-        return self._stamp
+        return self._stamps.new()
 
     async def stamped(self, stamp: int) -> None:
         """Wait until this number, or a later one, has come back from the broker."""
-        if self._stamped < stamp:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((stamp, waiter))
-            await waiter
+        await self._stamps.wait(stamp)
 
     async def forward(self, route: tuple[Value, ...], request: Request) -> Answer:
         """Have another client or server carry a command out."""
@@ -177,7 +187,7 @@ class Server:
                         task.cancel()
                     failure = err
                     return
-                background.append(tasks.create_task(self._rule()))
+                background += map(tasks.create_task, (self.office.run(), self._keep_tidy()))
                 await self._stop.wait()
                 await self._end()
                 for task in background:
@@ -217,8 +227,6 @@ class Server:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        if self.config.announce_token:
-            self._tokens.announced = [fresh_name(20)]
         for listener in self.config.listeners:
             factory = self.clients.factory(listener.name)
             if listener.path is not None:
@@ -232,75 +240,26 @@ class Server:
             self._listeners.append(server)
         _LOGGER.info("Server %s listens at %s", self.name, ", ".join(map(str, self._places())))
         self.serving.set()
-        self._news.set()
 
     def _places(self) -> list[str]:
         sockets = [each.path for each in self.config.listeners if each.path is not None]
         return [f"{host}:{port}" for host, port in self.addresses] + sockets
 
-    async def _rule(self) -> None:
-        """Say where we are, and as the main server say so again and again."""
-        renewed = self.clock.monotonic()
-        await self._announce()
+    async def _keep_tidy(self) -> None:
+        """As the main server, clear away what is not needed any more; for ever."""
+        expired = self.clock.monotonic()
         while True:
-            if self.clock.monotonic() - renewed > _TOKEN_LIFE:
-                renewed = self.clock.monotonic()
-                await self._renew()
-            if self._news.is_set():
-                self._news.clear()
-                await self._announce()
-            was_main = self.election.main
-            if self.broker.connected and self.election.due(self.clock.monotonic()):
-                await self._claim()
-            self.broker.repairs = self.election.main
             self._tidy()
-            if self.election.main and not was_main:
-                _LOGGER.info("Server %s is the main server now", self.name)
-                self._notice(self.broker.supply())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.5):
-                    await self._news.wait()
-
-    async def _announce(self) -> None:
-        with contextlib.suppress(LinkError):
-            await self.broker.confirm(SERVERS / self.name, self._announcement())
-
-    async def _claim(self) -> None:
-        levels = CONNECTION.topic.split("/")
-        with contextlib.suppress(LinkError):
-            meta = Meta(self.name, self.tree.stamp(levels))
-            self.broker.send(levels, self._announcement(), meta, retain=True)
-            self.tree.receive(levels, self._announcement(), meta)
-
-    def _announcement(self) -> Value:
-        links: list[Value] = [{"host": host, "port": port} for host, port in self.addresses]
-        said: dict[Key, Value] = {"node": socket.gethostname(), "link": links}
-        if self._tokens.announced:
-            said["auth"] = {"token": self._tokens.announced[0]}
-        return said
-
-    async def _renew(self) -> None:
-        """Do what is due every quarter of an hour: another token, no more forgotten errors."""
-        if self.election.main:
-            self.clients.commands.faults.expire(self.name)
-        if self.config.announce_token:
-            self._renew_token()
-            await self._announce()
-
-    def _renew_token(self) -> None:
-        former = self._tokens.announced[:1]
-        self._tokens.announced = [fresh_name(20), *former]
-
-        def expire() -> None:
-            self._tokens.announced = self._tokens.announced[:1]
-
-        asyncio.get_running_loop().call_later(_TOKEN_GRACE, expire)
+            if self.clock.monotonic() - expired > _EXPIRY:
+                expired = self.clock.monotonic()
+                if self.election.main:
+                    self.clients.commands.faults.expire(self.name)
+            await asyncio.sleep(_TIDY)
 
     async def _end(self) -> None:
         for server in self._listeners:
             server.close()
-        alone = self.election.main and not self.election.others
-        await self.broker.close(alone=alone)
+        await self.broker.close(alone=self.office.alone)
         await self.clients.close()
 
     async def _clean_up(self) -> None:
@@ -321,12 +280,9 @@ class Server:
     # What is heard
 
     def _connected(self) -> None:
-        """Say again who we are, to a broker that may have forgotten everything."""
-        self._news.set()
+        """Start over with a broker that may have forgotten everything."""
         self.cleanup.restart(self.clock.monotonic())
-        if self.election.main:
-            self.election.renew(self.clock.monotonic())
-            self._notice(self.broker.supply())
+        self.office.connected()
 
     def _special(self, topic: str, message: Message | None, packet: Publish) -> None:
         now = self.clock.monotonic()
@@ -346,8 +302,11 @@ class Server:
             self.cleanup.identity(topic.removeprefix(ID), there=there, now=now)
         elif topic.startswith(HOST) and packet.retain:
             self.cleanup.service(topic, message.value, now)
+        elif topic == f"{_MAIN}stamp/{self.name}":
+            if isinstance(message.value, int):
+                self._stamps.heard(message.value)
         elif topic.startswith(_MAIN):
-            self._hear(topic.removeprefix(_MAIN), message)
+            self.office.hear(topic.removeprefix(_MAIN), message)
 
     def _tidy(self) -> None:
         """As the main server, remove what the dead have left, unless somebody else does."""
@@ -368,40 +327,11 @@ class Server:
                 else:
                     self.tree.write(levels, value, meta)
 
-    def _hear(self, channel: str, message: Message) -> None:
-        """Listen to what servers tell each other."""
-        now = self.clock.monotonic()
-        match channel.split("/"), message.value:
-            case ["stamp", self.name], int(stamp):
-                self._take_stamp(stamp)
-            case ["server", self.name], value:
-                if value is ABSENT and self.serving.is_set():
-                    self._news.set()
-            case ["server", _], value:
-                name = str(message.path[-1])
-                self.election.announced(name, there=value is not ABSENT, now=now)
-                self.peers.announced(name, value)
-            case ["conn"], dict():
-                self.election.claimed(message.meta.origin, now)
-            case ["down"], str(name):
-                self.election.down(name, now)
-                self.peers.announced(name, ABSENT)
-            case ["ping"], {"node": str(name)} | {"history": [str(name), *_]}:
-                self.election.pinged(name, now)
-
-    def _take_stamp(self, stamp: int) -> None:
-        self._stamped = max(self._stamped, min(stamp, self._stamp))
-        waiting, self._waiters = self._waiters, []
-        for wanted, waiter in waiting:
-            if waiter.done():
-                continue
-            if wanted <= self._stamped:
-                waiter.set_result(None)
-            else:
-                self._waiters.append((wanted, waiter))
-
     def _linked(self, name: str, up: bool) -> None:
-        self.election.linked(name, up=up)
+        self.office.linked(name, up=up)
+
+    def _supply(self) -> None:
+        self._notice(self.broker.supply())
 
     def _notice(self, work: Coroutine[None, None, None]) -> None:
         """Do something in the background; failures are for the log."""

@@ -15,7 +15,7 @@ from firmware_bridge.link.errors import AuthenticationError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
-from firmware_bridge.server import server as server_module
+from firmware_bridge.server import office
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError, read_tokens
 from firmware_bridge.server.journal import JournalConfig
@@ -278,7 +278,7 @@ async def test_two_servers(serve: Start, join: Start, peer: Peer) -> None:
     one.stop()
     await one.task
     await until(lambda: two.election.main, timeout=15)
-    await until(lambda: peer.last("run/service/main/conn") == two._announcement())
+    await until(lambda: peer.last("run/service/main/conn") == two.office.announcement())
 
 
 async def test_unknown_destinations(serve: Start, join: Start) -> None:
@@ -326,12 +326,12 @@ async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: S
 
 async def test_token_is_renewed(serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The former one is good for a little longer."""
-    monkeypatch.setattr(server_module, "_TOKEN_GRACE", 0.3)
+    monkeypatch.setattr(office, "_TOKEN_GRACE", 0.3)
     server = await serve(anonymous=False)
     topic = "run/service/main/server/srv1"
     await until(lambda: peer.heard(topic))
     former: Any = peer.last(topic)
-    await server._renew()
+    await server.office.renew()
     await until(lambda: peer.last(topic) != former)
     newest: Any = peer.last(topic)
     for said in (former, newest):
