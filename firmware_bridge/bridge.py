@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable
 
 from .announce import announced
@@ -196,5 +197,6 @@ def link_config(config: Config) -> LinkConfig:
         name=config.name,
         host=config.host,
         token=config.token,
+        server_tls=ssl.create_default_context(cafile=config.server_ca),
         use_server=config.use_server,
     )

@@ -56,6 +56,7 @@ class Config:
     root: Path
     use_server: bool = True
     token: str | None = None
+    server_ca: str | None = None
     host: str = field(default_factory=socket.gethostname)
     name: str = DEFAULT_NAME
     prefix: Path = field(default_factory=lambda: Path(DEFAULT_PREFIX))
@@ -134,6 +135,7 @@ def _schema(directory: FilePath) -> vol.Schema:
         vol.Required("root"): _path,
         vol.Optional("server", default=True): bool,
         vol.Optional("token", default=None): secret,
+        vol.Optional("ca"): _file(directory),
         vol.Optional("host", default=socket.gethostname): _WORD,
     }
     bridge = {
@@ -144,7 +146,9 @@ def _schema(directory: FilePath) -> vol.Schema:
     return vol.Schema(
         {
             vol.Optional("broker", default=dict): vol.All(broker, _broker),
-            vol.Required("link"): vol.All(link, _renamed({"server": "use_server"})),
+            vol.Required("link"): vol.All(
+                link, _renamed({"server": "use_server", "ca": "server_ca"})
+            ),
             vol.Optional("bridge", default=dict): bridge,
             vol.Optional("server", default=None): vol.Any(None, server_table(directory, secret)),
             vol.Required("driver"): vol.All({_NAME: dict}, vol.Length(min=1)),

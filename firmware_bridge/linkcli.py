@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
     add("--root", type=_path, default=Path("moat"), help="of the installation (%(default)s)")
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
+    add("--ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--json", action="store_true", help="one JSON value a line, for programs")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -94,7 +96,9 @@ async def _linked(options: argparse.Namespace) -> AsyncIterator[Link]:
     broker = BrokerConfig(
         host=options.host, port=options.port, username=options.username, password=password
     )
-    link = Link(LinkConfig(broker=broker, root=options.root, name="cli", token=token))
+    tls = ssl.create_default_context(cafile=options.ca)
+    config = LinkConfig(broker=broker, root=options.root, name="cli", token=token, server_tls=tls)
+    link = Link(config)
     task = asyncio.create_task(link.run())
     try:
         await link.wait_ready(_PATIENCE)

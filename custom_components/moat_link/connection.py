@@ -13,6 +13,7 @@ from homeassistant.const import (
     CONF_USERNAME,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.util.ssl import get_default_context
 
 from .const import (
     CONF_CA,
@@ -45,12 +46,14 @@ async def async_link_config(
     hass: HomeAssistant, data: Mapping[str, Any], options: Mapping[str, Any]
 ) -> LinkConfig:
     """Return the link's configuration; TlsError when the certificates are no good."""
+    broker = await async_broker_config(hass, data)
     return LinkConfig(
-        broker=await async_broker_config(hass, data),
+        broker=broker,
         root=Path.parse(data[CONF_ROOT]),
         name=NAME,
         endpoint=_endpoint(data),
         token=data.get(CONF_TOKEN),
+        server_tls=broker.tls or get_default_context(),
         use_server=options.get(CONF_USE_SERVER, True),
     )
 

@@ -10,7 +10,7 @@ from homeassistant.helpers import issue_registry as ir
 
 from .const import DOMAIN
 from .feed import DEVICES
-from .link.errors import NoServerError, NotAuthorizedError
+from .link.errors import AuthenticationError, NoServerError, NotAuthorizedError
 from .plain import to_markdown
 from .problem import HIGHEST_LEVEL, Problem
 
@@ -135,7 +135,9 @@ class Issues:
             return
         error = self._hub.link.status.server_error
         reason = {"reason": plain(str(error))}
-        if self._server is not None:
+        if isinstance(error, AuthenticationError):
+            yield "server_refused", Issue(key="server_refused", placeholders=reason)
+        elif self._server is not None:
             yield (
                 "server_gone",
                 Issue(key="server_gone", placeholders={"server": plain(self._server), **reason}),

@@ -10,6 +10,7 @@ import pytest
 from homeassistant.components.repairs import DOMAIN as REPAIRS
 from homeassistant.components.repairs.issue_handler import RepairsFlowManager
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentryData
+from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
@@ -194,6 +195,21 @@ async def test_degraded(
     assert shown(hass)["degraded"].severity is ir.IssueSeverity.WARNING
     await peer.delete("run.service.main.conn")
     await goes(hass, "degraded")
+
+
+async def test_refused(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, impatient: None
+) -> None:
+    """A server that does not let us in is an issue until it does."""
+    async with FakeServer(tokens=["secret"], anonymous=False) as server:
+        said = {"link": server.announcement["link"]}
+        await peer.put("run.service.main.conn", said, origin=server.name)
+        await appears(hass, "server_refused")
+        assert "auth" in about(hass, "server_refused")["reason"]
+        hass.config_entries.async_update_entry(loaded, data={**loaded.data, CONF_TOKEN: "secret"})
+        await hass.config_entries.async_reload(loaded.entry_id)
+        await until(lambda: state_of(hass, "sensor.home_server") == server.name)
+        await goes(hass, "server_refused")
 
 
 async def test_without_server_on_purpose(

@@ -75,6 +75,19 @@ async def test_not_wanted(broker: Mosquitto) -> None:
         assert base.server.accepted == 0
 
 
+async def test_token_of_ours(broker: Mosquitto) -> None:
+    """A server that announces no token gets ours; one that does gets its own."""
+    async with backbone(broker, tokens=["secret"], anonymous=False) as base:
+        await base.announce(auth=None)
+        async with link(broker, token="secret") as one:
+            await until(lambda: one.status.server == base.server.name)
+        async with link(broker) as one:
+            await until(lambda: isinstance(one.status.server_error, AuthenticationError))
+        await base.announce(auth={"token": "secret"}, time=2.0)
+        async with link(broker, token="another") as one:
+            await until(lambda: one.status.server == base.server.name)
+
+
 async def test_fixed_endpoint(broker: Mosquitto) -> None:
     """A configured server needs no announcement; its token is ours to give."""
     async with backbone(broker, tokens=["secret"], anonymous=False) as base:

@@ -50,6 +50,16 @@ def test_endpoints(announcement: Value, found: list[Any]) -> None:
     assert [(each.host, each.port) for each in endpoints(announcement)] == expected
 
 
+def test_encrypted_endpoints() -> None:
+    """Those are for who can recognise servers, and come first; nobody else gets to see them."""
+    said: Value = {
+        "link": [{"host": "a", "port": 1}],
+        "tls": [{"host": "a", "port": 2}, {"host": 5}, "x"],
+    }
+    assert [str(each) for each in endpoints(said)] == ["a:1"]
+    assert [str(each) for each in endpoints(said, encrypted=True)] == ["a:2 (TLS)", "a:1"]
+
+
 @pytest.mark.parametrize(
     ("auth", "token"),
     [({"token": "t"}, "t"), ({"token": 5}, None), ({}, None), ("t", None), (None, None)],

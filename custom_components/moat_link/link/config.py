@@ -1,5 +1,6 @@
 """What a link needs to know, and what it tells about itself."""
 
+import ssl
 from dataclasses import dataclass, field
 from socket import gethostname
 from typing import Protocol, TypedDict, Unpack
@@ -14,8 +15,8 @@ from .transport import BrokerConfig
 class LinkConfig:
     """Which installation, and who we are in it.
 
-    `endpoint` (and `token`) name one server to try first; times are in seconds. `grace` is how long
-    something the broker has forgotten still counts, while there is no server to ask.
+    `endpoint` names one server to try first, `token` is for it and for servers that announce none, `server_tls` is what servers that encrypt
+    are recognised by (None: they are not used); times are in seconds. `grace` is how long something the broker has forgotten still counts, while there is no server to ask.
     """
 
     broker: BrokerConfig
@@ -24,6 +25,7 @@ class LinkConfig:
     host: str = field(default_factory=gethostname)
     endpoint: Endpoint | None = None
     token: str | None = field(default=None, repr=False)
+    server_tls: ssl.SSLContext | None = None
     use_server: bool = True
     grace: float = 30.0
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, override
@@ -15,9 +16,11 @@ from .errors import (
     ConnectionLostError,
     LinkError,
     NoServerError,
+    TlsError,
     system_reason,
 )
 from .handshake import ClientLogin, ServerIdentity, fresh_id
+from .transport import tls_error
 
 if TYPE_CHECKING:
     from .codec import Value
@@ -31,38 +34,44 @@ _BREATH: Final = 0.5  # seconds between attempts, however often the announcement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a server listens: host and port, or the path of a Unix socket."""
+    """Where a server listens: host and port (`tls`: encrypted), or the path of a Unix socket."""
 
     host: str = ""
     port: int = DEFAULT_PORT
     path: str | None = None
+    tls: bool = False
     token: str | None = field(default=None, repr=False)
     server: str = ""
 
     @override
     def __str__(self) -> str:
         """Name it for people."""
-        return self.path or f"{self.host}:{self.port}"
+        return self.path or f"{self.host}:{self.port}{' (TLS)' if self.tls else ''}"
 
 
-def endpoints(announcement: Value, *, server: str = "") -> list[Endpoint]:
+def endpoints(announcement: Value, *, server: str = "", encrypted: bool = False) -> list[Endpoint]:
     """Read where a server can be reached; what makes no sense is left out.
 
-    `server` is the announcement's origin: the server's name.
+    `server` is the announcement's origin: the server's name. With `encrypted` those that are come
+    first, else they are left out.
     """
     if not isinstance(announcement, dict):
         return []
     auth = announcement.get("auth")
     token = auth.get("token") if isinstance(auth, dict) else None
-    links = announcement.get("link")
     found = [
-        _endpoint(link, token if isinstance(token, str) else None, server)
-        for link in (links if isinstance(links, list) else [links])
+        _endpoint(link, token if isinstance(token, str) else None, server, key == "tls")
+        for key in (["tls", "link"] if encrypted else ["link"])
+        for link in _several(announcement.get(key))
     ]
     return list(dict.fromkeys(filter(None, found)))[:_MOST_ENDPOINTS]
 
 
-def _endpoint(link: Value, token: str | None, server: str) -> Endpoint | None:
+def _several(links: Value) -> list[Value]:
+    return links if isinstance(links, list) else [links]
+
+
+def _endpoint(link: Value, token: str | None, server: str, tls: bool) -> Endpoint | None:
     if not isinstance(link, dict):
         return None
     host = link.get("host")
@@ -71,7 +80,7 @@ def _endpoint(link: Value, token: str | None, server: str) -> Endpoint | None:
         return None
     if type(port) is not int or not 0 < port < 65536:
         return None
-    return Endpoint(host=host, port=port, token=token, server=server)
+    return Endpoint(host=host, port=port, tls=tls, token=token, server=server)
 
 
 async def connect(
@@ -80,10 +89,14 @@ async def connect(
     name: str,
     handler: Handler = no_command,
     timeout: float = 10,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[Connection, ServerIdentity]:
-    """Connect and log in; CannotConnectError, AuthenticationError or another LinkError."""
+    """Connect and log in; CannotConnectError, AuthenticationError or another LinkError.
+
+    `tls` is what servers that encrypt are recognised by.
+    """
     login = ClientLogin(name=name, token=endpoint.token, handler=handler)
-    connection = await _open(endpoint, login.handle, timeout)
+    connection = await _open(endpoint, login.handle, timeout, tls)
     try:
         identity = await login.run(connection, timeout=timeout)
     except BaseException:
@@ -92,7 +105,11 @@ async def connect(
     return connection, identity
 
 
-async def _open(endpoint: Endpoint, handler: Handler, timeout: float) -> Connection:
+async def _open(
+    endpoint: Endpoint, handler: Handler, timeout: float, tls: ssl.SSLContext | None
+) -> Connection:
+    if endpoint.tls and tls is None:
+        raise TlsError(f"{endpoint}: no authority is known for servers")
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
@@ -102,8 +119,13 @@ async def _open(endpoint: Endpoint, handler: Handler, timeout: float) -> Connect
                 )
             else:
                 _, connection = await loop.create_connection(
-                    lambda: Connection(handler), endpoint.host, endpoint.port
+                    lambda: Connection(handler),
+                    endpoint.host,
+                    endpoint.port,
+                    ssl=tls if endpoint.tls else None,
                 )
+    except ssl.SSLError as err:
+        raise TlsError(f"{endpoint}: {tls_error(err, 'server')}") from err
     except TimeoutError:
         raise CannotConnectError(f"{endpoint} does not answer within {timeout} s") from None
     except (OSError, ValueError) as err:  # ValueError: a host name that cannot be encoded
@@ -133,6 +155,7 @@ class DirectLink:
         name: Callable[[], str] = fresh_id,
         backoff: Backoff | None = None,
         timeout: float = 10,
+        tls: ssl.SSLContext | None = None,
         silence: float = 40,
         settled: float = 10,
     ) -> None:
@@ -147,6 +170,7 @@ class DirectLink:
         self._name = name
         self._backoff = Backoff() if backoff is None else backoff
         self._timeout = timeout
+        self._tls = tls
         self._silence = silence
         self._settled = settled
         self._connection: Connection | None = None
@@ -189,7 +213,11 @@ class DirectLink:
         for endpoint in self._tried:
             try:
                 connection, identity = await connect(
-                    endpoint, name=self._name(), handler=self._handler, timeout=self._timeout
+                    endpoint,
+                    name=self._name(),
+                    handler=self._handler,
+                    timeout=self._timeout,
+                    tls=self._tls,
                 )
             except LinkError as err:
                 _LOGGER.debug("Server at %s: %s", endpoint, err)

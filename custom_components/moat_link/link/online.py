@@ -174,6 +174,7 @@ class Online:
             handler=self._on_call,
             on_status=self._on_direct,
             name=lambda: presence.id,
+            tls=shared.config.server_tls,
         )
 
     async def _serve(self, former: Sequence[str]) -> LinkError:
@@ -284,7 +285,8 @@ class Online:
         """Take what servers say about themselves."""
         origin = message.meta.origin
         if message.topic == _CONNECTION or message.topic.startswith(_SERVERS):
-            found = endpoints(message.value, server=origin)
+            encrypted = self._shared.config.server_tls is not None
+            found = endpoints(message.value, server=origin, encrypted=encrypted)
             self._announcements.pop(message.topic, None)
             elected = message.topic == _CONNECTION
             if found and (elected or len(self._announcements) < MOST_SERVERS):
@@ -305,6 +307,8 @@ class Online:
         for topic, announced in self._announcements.items():
             if topic != _CONNECTION:
                 found += announced
+        if config.token is not None:
+            found = [each if each.token else replace(each, token=config.token) for each in found]
         return list(dict.fromkeys(found))
 
     def _on_direct(self, status: DirectStatus) -> None:

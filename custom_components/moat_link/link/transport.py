@@ -227,10 +227,10 @@ async def speaks_tls(config: BrokerConfig) -> bool:
     return True
 
 
-def tls_error(error: ssl.SSLError) -> TlsError:
+def tls_error(error: ssl.SSLError, whose: str = "broker") -> TlsError:
     """Say in words what TLS did not like."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsError(f"the broker's certificate is not accepted: {error.verify_message}")
+        return TlsError(f"the {whose}'s certificate is not accepted: {error.verify_message}")
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
         return TlsError("the other side does not speak TLS")
     return TlsError(f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}")
