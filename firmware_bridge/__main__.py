@@ -33,15 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _bridge(options: argparse.Namespace) -> int:
+    where = "broker.tls"
     try:
         config = options.configure(options)
         settings = link_config(config)
+        where = "server"
         server = config.server and config.server.on(settings.broker, config.root)
     except (ConfigError, ServerConfigError) as err:
         sys.stderr.write(f"{err}\n")
         return USAGE
     except OSError as err:
-        sys.stderr.write(f"broker.tls: {err}\n")
+        sys.stderr.write(f"{where}: {err}\n")
         return USAGE
     if options.check:
         sys.stdout.write(f"Right: {len(config.drivers)} driver(s), root {config.root}\n")
@@ -64,7 +66,8 @@ async def _run(
     if server is None:
         await bridge.run(forget=forget)
         return
-    async with serving(server):
+    async with serving(server) as running:
+        loop.add_signal_handler(signal.SIGHUP, running.reload)
         await bridge.run(forget=forget)
 
 

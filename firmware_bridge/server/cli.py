@@ -10,9 +10,9 @@ from pathlib import Path as File
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
-from .config import ServerConfig, ServerConfigError, ServerOptions, read_tokens
-from .retention import Keep, parse_rule, parse_size
+from .config import ServerConfig, ServerConfigError, ServerOptions
 from .server import Server
+from .tokencli import add_commands
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where clients connect; may be repeated (127.0.0.1:27587, unless --unix is given)",
     )
+    add("--listen-tls", action="append", metavar="HOST:PORT", help="the same, encrypted")
     add("--unix", action="append", metavar="PATH", help="a Unix socket for clients")
-    add("--token-file", metavar="FILE", type=File, help="one `name token` a line")
+    add("--announce", metavar="HOST", help="how others reach this machine (its address)")
+    add("--token-file", metavar="FILE", type=File, help="who gets in: see `server token`")
     add("--no-anonymous", action="store_true", help="let only those in who have a token")
     add("--no-announced-token", action="store_true", help="put no token on the broker")
-    add("--certificate", metavar="FILE", type=File, help="encrypt TCP connections with this (PEM)")
+    add("--certificate", metavar="FILE", type=File, help="to encrypt with (PEM)")
     add(
         "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
     )
@@ -42,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--history",
         action="append",
-        metavar="PREFIX=DAYS[,SIZE]",
-        help="remember values below a dotted prefix (: for all) for so many days, or as many as "
-        "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
+        metavar="PREFIX=DAYS",
+        help="remember values below a dotted prefix (: for all) for so many days; needs --save",
     )
-    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
+    commands = parser.add_subparsers(metavar="token")
+    add_commands(commands.add_parser("token", help="make tokens, and take them back"))
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
 
 
@@ -62,13 +64,14 @@ def configure(options: argparse.Namespace) -> ServerConfig:
     given = ServerOptions(
         name=options.name,
         listen=options.listen,
+        listen_tls=options.listen_tls,
         unix=options.unix,
-        tokens=read_tokens(options.token_file) if options.token_file else {},
+        announce=options.announce,
+        token_file=options.token_file,
         anonymous=not options.no_anonymous,
         announce_token=not options.no_announced_token,
         save=options.save,
         history=dict(map(_history, options.history or ())),
-        **_history_size(options.history_size),
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
@@ -99,20 +102,14 @@ async def _run(config: ServerConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
+    loop.add_signal_handler(signal.SIGHUP, server.reload)
     gc.set_threshold(50_000, 20, 100)  # the tree has no cycles
     await server.run()
 
 
-def _history(text: str) -> tuple[str, Keep]:
-    prefix, _, rule = text.rpartition("=")
+def _history(text: str) -> tuple[str, float]:
+    prefix, _, days = text.rpartition("=")
     try:
-        return prefix, parse_rule(rule)
+        return prefix, float(days)
     except ValueError as err:
-        raise ServerConfigError(f"--history {text}: {err}; write PREFIX=DAYS[,SIZE]") from err
-
-
-def _history_size(text: str | None) -> dict[str, int]:
-    try:
-        return {} if text is None else {"history_size": parse_size(text)}
-    except ValueError as err:
-        raise ServerConfigError(f"--history-size: {err}") from err
+        raise ServerConfigError(f"--history {text}: write PREFIX=DAYS") from err

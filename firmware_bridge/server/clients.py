@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import hmac
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
+from time import perf_counter
 from typing import Final
 
 from ..link.codec import FrameReader
@@ -16,7 +16,9 @@ from ..link.errors import AuthenticationError, LinkError
 from ..link.handshake import ServerLogin
 from ..link.identity import fresh_name
 from .commands import Commands
+from .pace import Pace, Rounds
 from .records import encode_spliced
+from .tokens import Tokens
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,38 +26,30 @@ _PROBE: Final = ("i", "乒")
 _BEFORE_LOGIN: Final = 4096  # bytes in a frame of somebody unknown
 _FAREWELLS: Final = 1000
 _QUIET: Final = 60.0  # seconds between two lines about strangers: anybody can be refused, and often
+_LOOK: Final = 0.5  # seconds between two looks at what is used up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clients may use; times in seconds."""
+    """What clients may use; times in seconds, sizes in bytes."""
 
     clients: int = 1000
     strangers: int = 500
     """Connections that are not logged in."""
+    strangers_of_one: int = 50
+    """The same, from one other machine."""
     frame: int = 16 << 20
     exchanges: int = 4096
+    all_exchanges: int = 50_000
+    """Of all clients together; a few are always possible."""
     buffer: int = 32 << 20
+    memory: int = 256 << 20
+    """What is kept for all clients together; above it, the one that needs most is dropped."""
     login: float = 10.0
     probe: float = 30.0
     patience: float = 3.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Tokens:
-    """Who gets in: by one of the named tokens, by the one announced, or just so."""
-
-    named: Mapping[str, str] = field(default_factory=dict, repr=False)
-    announced: list[str] = field(default_factory=list, repr=False)
-    anonymous: bool = True
-
-    def check(self, token: str) -> bool:
-        """Compare with every token, always for as long."""
-        given = token.encode(errors="replace")
-        found = False
-        for known in (*self.named.values(), *self.announced):
-            found |= hmac.compare_digest(known.encode(), given)
-        return found
+    stall: float = 60.0
+    """How long a frame may take, or a client may read nothing of what waits for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,8 +59,14 @@ class Client:
     connection: Connection
     assigned: str
     name: str
+    key: str | None = None
+    """The name of the token that has let it in."""
     known: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client has said its last word of the handshake."""
+    read: int = 0
+    """Bytes that it had taken at a look."""
+    read_at: float = 0.0
+    """When it last took some, or there were none to take."""
 
 
 class Clients:
@@ -78,13 +78,16 @@ class Clients:
         self._name = name
         self._tokens = tokens
         self._limits = limits
-        self._strangers: set[Connection] = set()
+        self._strangers: dict[Connection, str] = {}
         self._clients: dict[str, Client] = {}
+        self._arriving: set[Client] = set()
+        self._present: set[Client] = set()
         self._farewells: OrderedDict[str, str] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._suffix = fresh_name(4)
         self._told = float("-inf")
+        self._rounds = Rounds()
 
     @property
     def names(self) -> list[str]:
@@ -99,20 +102,63 @@ class Clients:
         """Return why the last connection of that name has ended."""
         return self._farewells.get(name)
 
-    def factory(self, listener: str) -> Callable[[], Connection]:
-        """Return what makes the connections of a listener."""
+    def admit(self, listener: str, peer: str = "") -> Connection | None:
+        """Return what serves a new connection; None if there are too many. `peer`: "" if it is here."""
+        limits = self._limits
+        if len(self._present) >= limits.clients or len(self._strangers) >= limits.strangers:
+            self._complain(f"Too many connections to {listener}")
+            return None
+        if peer and list(self._strangers.values()).count(peer) >= limits.strangers_of_one:
+            self._complain(f"Too many connections to {listener} from {peer}")
+            return None
+        reader = FrameReader(_BEFORE_LOGIN)
+        connection = Connection(
+            source=reader,
+            encode=encode_spliced,
+            max_exchanges=limits.exchanges,
+            may_open=self._may_open,
+            max_buffer=limits.buffer,
+            on_open=lambda connection: self._open(connection, reader, listener),
+        )
+        self._strangers[connection] = peer
+        return connection
 
-        def make() -> Connection:
-            reader = FrameReader(_BEFORE_LOGIN)
-            return Connection(
-                source=reader,
-                encode=encode_spliced,
-                max_exchanges=self._limits.exchanges,
-                max_buffer=self._limits.buffer,
-                on_open=lambda connection: self._open(connection, reader, listener),
-            )
+    def dismiss(self, connection: Connection) -> None:
+        """Forget a connection that has not come about."""
+        self._strangers.pop(connection, None)
 
-        return make
+    def revoke(self, names: set[str]) -> None:
+        """Drop those who came in by tokens that are not good any more."""
+        for client in [each for each in self._present | self._arriving if each.key in names]:
+            _LOGGER.info("Dropped %s: the token %s is not good any more", client.name, client.key)
+            client.connection.abort("the token is not good any more")
+
+    async def watch(self) -> None:
+        """See to it that clients keep to their limits, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK)
+            self.look(asyncio.get_running_loop().time())
+
+    def look(self, now: float) -> None:
+        """Drop who takes too long, and while all need too much memory, who needs most."""
+        burdens: dict[Client, int] = {}
+        for client in self._present:
+            connection = client.connection
+            if not connection.unsent or connection.sent > client.read:
+                client.read, client.read_at = connection.sent, now
+            begun = connection.unfinished
+            if begun is not None and now - begun > self._limits.stall:
+                self._drop(client, "a frame without an end")
+            elif now - client.read_at > self._limits.stall:
+                self._drop(client, "it does not read")
+            else:
+                burdens[client] = connection.burden
+        total = sum(burdens.values())
+        for client in sorted(burdens, key=lambda each: burdens[each], reverse=True):
+            if total <= self._limits.memory:
+                return
+            total -= burdens[client]
+            self._drop(client, f"it takes {burdens[client] >> 20} MiB of our memory")
 
     async def close(self) -> None:
         """End all connections."""
@@ -121,62 +167,73 @@ class Clients:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _drop(self, client: Client, reason: str) -> None:
+        self._complain(f"Dropped {client.name}: {reason}")
+        client.connection.abort(reason)
+
+    def _may_open(self, count: int) -> bool:
+        """Whether somebody who has that many exchanges may have one more."""
+        there = sum(each.connection.exchanges for each in self._present)
+        return there < self._limits.all_exchanges
+
     def _open(self, connection: Connection, reader: FrameReader, listener: str) -> None:
-        full = len(self._clients) >= 2 * self._limits.clients
-        if full or len(self._strangers) >= self._limits.strangers:
-            connection.abort("too many connections")
-            return
-        self._strangers.add(connection)
         task = asyncio.get_running_loop().create_task(self._serve(connection, reader, listener))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _refused(self, listener: str, error: AuthenticationError) -> None:
-        """Log that somebody was not let in, but not everybody."""
+    def _complain(self, text: str) -> None:
+        """Log what anybody can cause, but not each time."""
         now = asyncio.get_running_loop().time()
         level = logging.DEBUG
         if now - self._told >= _QUIET:
             self._told, level = now, logging.WARNING
-        _LOGGER.log(level, "Refused a connection to %s: %s", listener, error)
+        _LOGGER.log(level, "%s", text)
 
     async def _serve(self, connection: Connection, reader: FrameReader, listener: str) -> None:
         assigned = f"{self._name}-{listener}_{next(self._numbers)}{self._suffix}"
+        client = Client(connection, assigned, assigned)
         try:
             try:
-                client = await self._log_in(connection, assigned)
+                await self._log_in(client, listener)
             finally:
-                self._strangers.discard(connection)
+                self.dismiss(connection)
+                self._arriving.discard(client)
             reader.allow(self._limits.frame)
-            try:
-                await self._probe(connection)
-            finally:
-                self._forget(client)
+            connection.pace = Pace(self._rounds, perf_counter())
+            await self._probe(connection)
         except AuthenticationError as err:
-            self._refused(listener, err)
+            self._complain(f"Refused a connection to {listener}: {err}")
         except LinkError as err:
             _LOGGER.debug("%s: %s", assigned, err)
         finally:
+            self._forget(client)
             with contextlib.suppress(LinkError):
                 await connection.close()
 
-    async def _log_in(self, connection: Connection, assigned: str) -> Client:
-        client = Client(connection, assigned, assigned)
-        may_use_token = bool(self._tokens.named or self._tokens.announced)
+    async def _log_in(self, client: Client, listener: str) -> None:
+        def check(token: str) -> bool:
+            client.key = self._tokens.find(token)
+            return client.key is not None
+
         login = ServerLogin(
             name=self._name,
-            assigned=assigned,
+            assigned=client.assigned,
             handler=self._handler(client),
-            check=self._tokens.check if may_use_token else None,
+            check=check if self._tokens.needed else None,
             anonymous=self._tokens.anonymous,
         )
-        connection.handler = login.handle
-        identity = await login.run(connection, timeout=self._limits.login)
-        client.name = identity.name or assigned
+        client.connection.handler = login.handle
+        self._arriving.add(client)
+        identity = await login.run(client.connection, timeout=self._limits.login)
+        client.read_at = asyncio.get_running_loop().time()
+        client.name = identity.name or client.assigned
+        self._present.add(client)
         self._clients.setdefault(client.name, client)
-        self._clients[assigned] = client
+        self._clients[client.assigned] = client
         client.known.set()
-        connection.quick = self.commands.quick(client.name)
-        return client
+        client.connection.quick = self.commands.quick(client.name)
+        way = "anonymously" if client.key is None else f"with the token {client.key}"
+        _LOGGER.debug("%s has come in %s, as %s", client.name, way, client.assigned)
 
     def _handler(self, client: Client) -> Callable[[Request], Awaitable[Answer]]:
         async def handle(request: Request) -> Answer:
@@ -187,6 +244,9 @@ class Clients:
         return handle
 
     def _forget(self, client: Client) -> None:
+        self._present.discard(client)
+        if not client.known.is_set():
+            return
         for name in (client.name, client.assigned):
             if self._clients.get(name) is client:
                 del self._clients[name]

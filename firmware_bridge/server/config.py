@@ -2,18 +2,18 @@
 
 import ipaddress
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
+from .certificate import Certificate, CertificateError
 from .clients import Limits
 from .history import HistoryConfig
 from .journal import JournalConfig
-from .retention import Keep
+from .tokens import TokenError, read_tokens
 
 _DEFAULT = "127.0.0.1:27587"
 
@@ -38,7 +38,8 @@ class Listener:
     mode: int = 0o600
     announce: str | None = None
     """The host to announce, if it is another one."""
-    tls: ssl.SSLContext | None = None
+    certificate: Certificate | None = None
+    """What to encrypt with, if at all."""
 
     @property
     def wide(self) -> bool:
@@ -60,6 +61,8 @@ class ServerConfig:
     name: str = field(default_factory=default_name)
     listeners: tuple[Listener, ...] = (Listener(),)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_file: File | None = None
+    """More tokens; read again whenever it changes."""
     anonymous: bool = True
     announce_token: bool = True
     """Whether those who may read at the broker may connect."""
@@ -79,8 +82,12 @@ class ServerConfig:
                     f"listening at {listener.host} lets everybody in the network in: "
                     "switch anonymous clients off"
                 )
-            if not self.tokens and not self.announce_token:
+            if not self.tokens and self.token_file is None and not self.announce_token:
                 raise ServerConfigError(f"listening at {listener.host} needs a token")
+
+    def all_tokens(self) -> dict[str, str]:
+        """Return all named tokens, reading the file (blocking). OSError, TokenError."""
+        return {**(read_tokens(self.token_file) if self.token_file else {}), **self.tokens}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,14 +97,18 @@ class ServerOptions:
     name: str | None = None
     listen: Sequence[str] | None = None
     """`HOST:PORT`; this machine alone, if neither this nor `unix` is given."""
+    listen_tls: Sequence[str] | None = None
+    """The same, encrypted; needs `certificate`."""
     unix: Sequence[str] | None = None
+    announce: str | None = None
+    """The host to announce, if listening at all addresses."""
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    token_file: File | None = None
     anonymous: bool = True
     announce_token: bool = True
     save: File | None = None
-    history: Mapping[str, Keep] = field(default_factory=dict)
-    """What is remembered below a prefix (dotted); needs `save`."""
-    history_size: int = 1 << 30
+    history: Mapping[str, float] = field(default_factory=dict)
+    """Days by prefix (dotted) that values are remembered for; needs `save`."""
     sync: float = 1.0
     certificate: File | None = None
     key: File | None = None
@@ -111,36 +122,62 @@ class ServerOptions:
         if self.history:
             if self.save is None:
                 raise ServerConfigError("history needs a directory to save it in")
-            keep = {_topic(prefix): rule for prefix, rule in self.history.items()}
-            file = self.save / "history.db"
-            history = HistoryConfig(file=file, keep=keep, size=self.history_size)
-        return ServerConfig(
+            keep = {_topic(prefix): days * 86400 for prefix, days in self.history.items()}
+            history = HistoryConfig(file=self.save / "history.db", keep=keep)
+        config = ServerConfig(
             broker=broker,
             root=root,
             name=self.name or default_name(),
             listeners=self._listeners(),
             tokens=self.tokens,
+            token_file=self.token_file,
             anonymous=self.anonymous,
             announce_token=self.announce_token,
             journal=journal,
             history=history,
         )
+        try:
+            config.all_tokens()
+        except TokenError as err:
+            raise ServerConfigError(str(err)) from err
+        return config
 
     def _listeners(self) -> tuple[Listener, ...]:
-        tls = None
-        if self.certificate is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(self.certificate, self.key)
         found = [
-            Listener(name="local" if not number else f"local{number}", path=path)
+            Listener(name=_numbered("local", number), path=path)
             for number, path in enumerate(self.unix or ())
         ]
-        places = self.listen or ([] if self.unix else [_DEFAULT])
-        for number, place in enumerate(places):
-            host, port = parse_place(place)
-            name = "main" if not number else f"main{number}"
-            found.append(Listener(name=name, host=host, port=port, tls=tls))
+        places = self.listen or ([] if self.unix or self.listen_tls else [_DEFAULT])
+        found += [
+            self._port(_numbered("main", number), place) for number, place in enumerate(places)
+        ]
+        certificate = self._certificate()
+        found += [
+            self._port(_numbered("tls", number), place, certificate)
+            for number, place in enumerate(self.listen_tls or ())
+        ]
         return tuple(found)
+
+    def _port(self, name: str, place: str, certificate: Certificate | None = None) -> Listener:
+        host, port = parse_place(place)
+        listener = Listener(name=name, host=host, port=port, certificate=certificate)
+        return replace(listener, announce=self.announce) if listener.wide else listener
+
+    def _certificate(self) -> Certificate | None:
+        if self.certificate is None:
+            if self.listen_tls or self.key is not None:
+                raise ServerConfigError("encrypted connections need a certificate")
+            return None
+        if not self.listen_tls:
+            raise ServerConfigError("a certificate is for encrypted listeners: say where")
+        try:
+            return Certificate.read(self.certificate, self.key)
+        except CertificateError as err:
+            raise ServerConfigError(str(err)) from err
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}{number}" if number else name
 
 
 def _topic(prefix: str) -> str:
@@ -156,20 +193,3 @@ def parse_place(place: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or int(port) > 65535:
         raise ServerConfigError(f"{place}: write HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def read_tokens(file: File) -> dict[str, str]:
-    """Read named tokens, one in each line: `name token`. Raise OSError, ServerConfigError."""
-    tokens: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not (line := line.strip()) or line.startswith("#"):
-            continue
-        name, _, token = line.partition(" ")
-        if not (token := token.strip()):
-            raise ServerConfigError(f"{file}:{number}: write `name token`")
-        if name in tokens:
-            raise ServerConfigError(f"{file}:{number}: {name} is there already")
-        if len(token) < 12:
-            raise ServerConfigError(f"{file}:{number}: the token of {name} is too short")
-        tokens[name] = token
-    return tokens

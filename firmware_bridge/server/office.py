@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..link.clock import Clock
@@ -14,10 +14,11 @@ from ..link.identity import CONNECTION, SERVERS, fresh_name
 from ..link.message import Message
 from ..link.meta import Meta
 from .broker import Broker
-from .clients import Tokens
 from .config import ServerConfig
+from .doors import Address
 from .election import Election
 from .peers import Peers
+from .tokens import Tokens
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Office:
         """`on_main` is called whenever this becomes the main server."""
         self.name = config.name
         self.election = Election(config.name, clock.monotonic())
-        self.addresses: list[tuple[str, int]] = []
+        self.addresses: Sequence[Address] = ()
         """Where clients can connect."""
         self._config = config
         self._clock = clock
@@ -65,8 +66,13 @@ class Office:
 
     def announcement(self) -> Value:
         """Return what is said about this server."""
-        links: list[Value] = [{"host": host, "port": port} for host, port in self.addresses]
-        said: dict[Key, Value] = {"node": socket.gethostname(), "link": links}
+        plain: list[Value] = []
+        encrypted: list[Value] = []
+        for each in self.addresses:
+            (encrypted if each.tls else plain).append({"host": each.host, "port": each.port})
+        said: dict[Key, Value] = {"node": socket.gethostname(), "link": plain}
+        if encrypted:
+            said["tls"] = encrypted
         if self._tokens.announced:
             said["auth"] = {"token": self._tokens.announced[0]}
         return said

@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import stat
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -20,17 +17,20 @@ from ..link.mqtt_packets import Publish
 from ..link.path import Path
 from .broker import Broker
 from .cleanup import HOST, ID, Cleanup
-from .clients import Clients, Tokens
+from .clients import Clients
 from .commands import Commands
-from .config import Listener, ServerConfig
+from .config import ServerConfig
+from .doors import Doors
 from .election import Election
 from .history import History
 from .journal import Journal
+from .keys import Keys
 from .office import Office
 from .peers import Peers
 from .relay import relay
 from .stamps import Stamps
 from .store import RUN
+from .tokens import Tokens
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,9 +53,11 @@ class Server:
         self.tree = Tree(self.clock)
         self.serving = asyncio.Event()
         """Set when clients can connect."""
-        self._tokens = Tokens(named=config.tokens, anonymous=config.anonymous)
+        self._tokens = Tokens(anonymous=config.anonymous)
         self.clients = Clients(config.name, self._tokens, config.limits)
         self.clients.commands = Commands(self.tree, self)
+        self.doors = Doors(config.listeners, self.clients.admit, self.clients.dismiss)
+        self.keys = Keys(config, self._tokens, revoked=self.clients.revoke, report=self._about_keys)
         self.peers = Peers(config.name, self.tree, on_link=self._linked)
         self.cleanup = Cleanup()
         self.broker = Broker(
@@ -79,15 +81,12 @@ class Server:
         self.journal: Journal | None = None
         self.history: History | None = None
         if config.history is not None:
-            self.history = self.clients.commands.past.history = History(
-                config.history, self.clock, snapshot=self.tree.snapshot, report=self._forgotten
-            )
+            self.history = self.clients.commands.data.past = History(config.history, self.clock)
             self.tree.remember = self.history.append
         self._stop = asyncio.Event()
         self._patience = _START
         self._stamps = Stamps()
         self._notices: set[asyncio.Task[None]] = set()
-        self._listeners: list[asyncio.Server] = []
         self._silent: set[str] = set()
 
     @property
@@ -98,7 +97,7 @@ class Server:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Where clients can connect."""
-        return self.office.addresses
+        return [(each.host, each.port) for each in self.doors.addresses]
 
     # What commands need
 
@@ -189,7 +188,8 @@ class Server:
                         task.cancel()
                     failure = err
                     return
-                background += map(tasks.create_task, (self.office.run(), self._keep_tidy()))
+                works = self.doors.run(), self.keys.run(), self.clients.watch()
+                background += map(tasks.create_task, (*works, self.office.run(), self._keep_tidy()))
                 await self._stop.wait()
                 await self._end()
                 for task in background:
@@ -202,6 +202,10 @@ class Server:
     def stop(self) -> None:
         """End in order."""
         self._stop.set()
+
+    def reload(self) -> None:
+        """Read tokens and certificates again."""
+        self.keys.ask()
 
     def _load(self) -> None:
         if self.config.journal is None:
@@ -227,30 +231,22 @@ class Server:
         said: Value = ABSENT if problem is None else {"msg": problem, "level": 4}
         self.tree.report(self._error_at("disk"), said, self.name)
 
-    def _forgotten(self, kind: str, problem: str | None) -> None:
-        """Report what is wrong with the history: its `disk`, or `damage` to its file."""
-        said: Value = ABSENT if problem is None else {"msg": problem, "level": 3}
-        self.tree.report([*self._error_at("history"), kind], said, self.name)
+    def _about_keys(self, what: str, problem: str | None) -> None:
+        """Report that tokens or a certificate cannot be read, or can again."""
+        levels = self._error_at(what)
+        node = self.tree.store.find(levels)
+        if problem is not None:
+            _LOGGER.warning("%s", problem)
+            self.tree.report(levels, {"msg": problem, "level": 3}, self.name)
+        elif node is not None and node.alive:
+            self.tree.report(levels, ABSENT, self.name)
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        for listener in self.config.listeners:
-            factory = self.clients.factory(listener.name)
-            if listener.path is not None:
-                server = await loop.create_unix_server(factory, sock=_open_socket(listener))
-            else:
-                server = await loop.create_server(
-                    factory, listener.host, listener.port, ssl=listener.tls
-                )
-                address = server.sockets[0].getsockname()
-                self.addresses.append((listener.announce or address[0], address[1]))
-            self._listeners.append(server)
-        _LOGGER.info("Server %s listens at %s", self.name, ", ".join(map(str, self._places())))
+        await self.keys.read()
+        await self.doors.open()
+        self.office.addresses = self.doors.addresses
+        _LOGGER.info("Server %s listens at %s", self.name, ", ".join(self.doors.places))
         self.serving.set()
-
-    def _places(self) -> list[str]:
-        sockets = [each.path for each in self.config.listeners if each.path is not None]
-        return [f"{host}:{port}" for host, port in self.addresses] + sockets
 
     async def _keep_tidy(self) -> None:
         """As the main server, clear away what is not needed any more; for ever."""
@@ -264,21 +260,16 @@ class Server:
             await asyncio.sleep(_TIDY)
 
     async def _end(self) -> None:
-        for server in self._listeners:
-            server.close()
+        self.doors.close()
         await self.broker.close(alone=self.office.alone)
         await self.clients.close()
 
     async def _clean_up(self) -> None:
-        for server in self._listeners:
-            server.close()
+        self.doors.close()
         for task in self._notices:
             task.cancel()
         await self.peers.close()
         await self.clients.close()
-        for listener in self.config.listeners:
-            if listener.path is not None and self.serving.is_set():
-                _remove_socket(listener.path)
         if self.journal is not None:
             self.journal.close("Shutdown")
         if self.history is not None:
@@ -370,27 +361,3 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         server.stop()
         if not task.done():
             await task
-
-
-def _open_socket(listener: Listener) -> socket.socket:
-    """Bind a Unix socket that only those can use who may; what an earlier server has left goes."""
-    assert listener.path is not None
-    _remove_socket(listener.path)
-    opened = socket.socket(socket.AF_UNIX)
-    try:
-        former = os.umask(0o777 & ~listener.mode)
-        try:
-            opened.bind(listener.path)
-        finally:
-            os.umask(former)
-    except OSError:
-        opened.close()
-        raise
-    return opened
-
-
-def _remove_socket(path: str) -> None:
-    """Remove what an earlier server has left, if it is a socket."""
-    with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116
-            os.unlink(path)  # noqa: PTH108

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, Protocol, override
 
 from .codec import FrameReader, encode_frame
 from .errors import ConnectionLostError, DecodeError, EncodeError, LinkError, NoAnswerError
-from .flow import Pending, Request, Stream
+from .flow import Flow, Pending, Request, Stream
 from .frames import CommandPath, Frame, Reply
 from .remote import encode_error, unknown_command
 from .rpc import NOBODY, Engine, Exchange, Failed, Opened
@@ -21,6 +22,7 @@ __all__ = [
     "Connection",
     "FrameSource",
     "Handler",
+    "Pace",
     "Quick",
     "Reply",
     "Request",
@@ -43,10 +45,19 @@ type Handler = Callable[[Request], Awaitable[Answer]]
 type Quick = Callable[[Reply], Answer]
 
 
+class Pace(Protocol):
+    """Says how much to read at a time, and when to stop reading for a while."""
+
+    piece: int
+
+    def used(self, size: int, begin: float, end: float) -> float:
+        """Take how many bytes took from when to when; return for how long not to read."""
+
+
 class FrameSource(Protocol):
     """Turns bytes into frames."""
 
-    def feed(self, data: bytes, /) -> Iterable[Frame]:
+    def feed(self, data: bytes, /) -> Sequence[Frame]:
         """Return the frames that these bytes complete; DecodeError ends the connection."""
 
 
@@ -64,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         source: FrameSource | None = None,
         encode: Callable[[Frame], bytes] = encode_frame,
         max_exchanges: int = 4096,
+        may_open: Callable[[int], bool] | None = None,
         max_buffer: int = 32 * 1024 * 1024,
         linger: float = _LINGER,
         on_open: Callable[[Connection], None] | None = None,
@@ -72,23 +84,30 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self.handler: Handler = no_command if handler is None else handler
         self.quick: Mapping[tuple[Value, ...], Quick] = {}
+        self.pace: Pace | None = None
+        self.frame_size = 0
+        """Bytes of a frame, on average of those that came together; for requests and streams."""
         self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
         self.last_heard = self._loop.time()
         self._source = FrameReader() if source is None else source
         self._encode = encode
-        self._engine = Engine(self._send, max_exchanges=max_exchanges)
+        self._engine = Engine(self._send, max_exchanges=max_exchanges, may_open=may_open)
         self._max_buffer = max_buffer
         self._linger_time = linger
         self._on_open = on_open
+        self._fed = 0
+        self._begun = 0.0
         self._buffer = bytearray(_READ_SIZE)
         self._view = memoryview(self._buffer)
         self._transport: asyncio.Transport | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._pending: list[bytes] = []
         self._pending_size = 0
+        self._written = 0
         self._flush_due = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lingering: dict[Exchange, asyncio.TimerHandle] = {}
 
@@ -217,7 +236,8 @@ class Connection(asyncio.BufferedProtocol):
     async def breathe(self) -> None:
         """Wait until the transport takes more, and let others have a turn now and then."""
         if self._pending_size > _READ_SIZE:
-            await asyncio.sleep(0)
+            async with self._turns:  # many streams of one connection share its turns
+                await asyncio.sleep(0)
         if not self._writable.is_set():
             await self._writable.wait()
 
@@ -231,7 +251,15 @@ class Connection(asyncio.BufferedProtocol):
         self.last_heard = self._loop.time()
         self._flush_due = True
         try:
-            for frame in self._source.feed(data):
+            frames = self._source.feed(data)
+            if frames:
+                self.frame_size = (self._fed + len(data)) // len(frames)
+                self._fed = 0
+            else:
+                if not self._fed:
+                    self._begun = self.last_heard
+                self._fed += len(data)
+            for frame in frames:
                 event = self._engine.receive(frame)
                 if isinstance(event, Opened):
                     self._serve(event)
@@ -241,6 +269,34 @@ class Connection(asyncio.BufferedProtocol):
             self.abort(f"not understood: {err}")
         finally:
             self._flush()
+
+    @property
+    def exchanges(self) -> int:
+        """How many exchanges are open."""
+        return len(self._engine)
+
+    @property
+    def unfinished(self) -> float | None:
+        """Since when (the loop's time) a frame has been on its way; None if there is none."""
+        return self._begun if self._fed else None
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for the other side to read."""
+        waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._pending_size + waiting
+
+    @property
+    def sent(self) -> int:
+        """How many bytes have left this process."""
+        return self._written - self.unsent + self._pending_size
+
+    @property
+    def burden(self) -> int:
+        """How many bytes are kept for this connection: what waits to be sent, read or answered."""
+        flows = (exchange.owner for exchange in self._engine)
+        kept = sum(flow.weight for flow in flows if isinstance(flow, Flow))
+        return self._fed + self.unsent + kept
 
     # What the transport calls
 
@@ -256,12 +312,20 @@ class Connection(asyncio.BufferedProtocol):
     @override
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the buffer for the next read."""
-        return self._view
+        return self._view if self.pace is None else self._view[: self.pace.piece]
 
     @override
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        self.feed(bytes(self._view[:nbytes]))
+        data = bytes(self._view[:nbytes])
+        if (pace := self.pace) is None:
+            self.feed(data)
+            return
+        begin = perf_counter()
+        self.feed(data)
+        if (rest := pace.used(nbytes, begin, perf_counter())) and self._transport is not None:
+            self._transport.pause_reading()
+            self._loop.call_later(rest, self._transport.resume_reading)
 
     @override
     def pause_writing(self) -> None:
@@ -365,6 +429,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.get_write_buffer_size() > self._max_buffer:
             self.abort("the other side does not read")
         else:
+            self._written += len(data)
             self._transport.write(data)
 
     def _linger(self, exchange: Exchange) -> None:

@@ -44,12 +44,14 @@ class Pending:
 class Flow:
     """One end of an exchange that may carry items both ways."""
 
-    __slots__ = ("_connection", "_ended", "_error", "_items", "_waiters", "exchange")
+    __slots__ = ("_connection", "_ended", "_error", "_items", "_waiters", "exchange", "weight")
 
     def __init__(self, connection: Connection, exchange: Exchange) -> None:
         """Take charge of an exchange."""
         self._connection = connection
         self.exchange = exchange
+        self.weight = 0
+        """About how many bytes are kept for it."""
         self._items: deque[Reply] | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._ended: Reply | None = None
@@ -62,6 +64,7 @@ class Flow:
             if self._items is None:
                 self._items = deque()
             self._items.append(event.reply)
+            self.weight += self._connection.frame_size
         elif isinstance(event, Ended):
             self._ended = event.reply
         elif isinstance(event, Failed):
@@ -87,6 +90,7 @@ class Flow:
                 raise StopAsyncIteration
             await self._wait()
         self.exchange.consumed()
+        self.weight -= self.weight // len(self._items)
         return self._items.popleft()
 
     async def _may_send(self) -> bool:
@@ -171,6 +175,7 @@ class Request(Flow):
         self.arguments = event.reply.arguments
         self.keywords = event.reply.keywords
         self.stream = event.stream
+        self.weight = connection.frame_size
         self.task: asyncio.Task[None] | None = None
 
     @property

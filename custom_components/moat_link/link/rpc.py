@@ -4,7 +4,7 @@ A frame is a list led by an integer: the exchange's number, which side opened it
 Both sides are alike; the engine serves clients, servers and satellites.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, override
 
@@ -57,6 +57,7 @@ __all__ = [
 _CREDIT_LIMIT: Final = 1 << 31
 _PATIENCE: Final = 1000  # unread items of a caller who does not care for credit
 _HEAD_LIMIT: Final = 1 << 62
+_FREE: Final = 32  # open exchanges that everybody may have
 
 
 class StreamEndedError(RefusedError):
@@ -382,14 +383,19 @@ class Engine:
         send: Callable[..., None],
         *,
         max_exchanges: int = 4096,
+        may_open: Callable[[int], bool] | None = None,
         max_queue: int = 65536,
         numbers: int = 1 << 28,
     ) -> None:
-        """Take the way out, and the limits: open exchanges (each side), unread items, numbers."""
+        """Take the way out, and the limits: open exchanges (each side), unread items, numbers.
+
+        `may_open` is asked whether the other side, which has so many, may have one more.
+        """
         self.send = send
         self.max_queue = max_queue
         self.late = 0
         self._max_exchanges = max_exchanges
+        self._may_open = may_open
         self._numbers = numbers
         self._next = 0
         self._exchanges: dict[int, Exchange] = {}
@@ -399,6 +405,10 @@ class Engine:
     def __len__(self) -> int:
         """How many exchanges are open."""
         return len(self._exchanges)
+
+    def __iter__(self) -> Iterator[Exchange]:
+        """Go through the exchanges that are open."""
+        return iter(self._exchanges.values())
 
     def open(
         self,
@@ -475,7 +485,7 @@ class Engine:
             return None
         credit = self._early.pop(key, None)
         path = command(frame[1]) if len(frame) > 1 else None
-        if path is None or len(self._exchanges) - self._ours >= self._max_exchanges:
+        if path is None or not self._room():
             reason = "no command path" if path is None else "too many open exchanges"
             self.send([((-key - 1) << 2) + ERROR, *encode_error(RefusedError(reason))])
             return None
@@ -483,6 +493,13 @@ class Engine:
         exchange.credit = credit
         self._exchanges[key] = exchange
         return Opened(exchange, tuple(path), take_apart(frame, 2), kind == STREAM)
+
+    def _room(self) -> bool:
+        """Whether the other side may have one more exchange."""
+        count = len(self._exchanges) - self._ours
+        if count >= self._max_exchanges:
+            return False
+        return count < _FREE or self._may_open is None or self._may_open(count)
 
     def _receive_early_credit(self, key: int, frame: Frame) -> None:
         """Keep credit that precedes its request; the oldest goes when there is too much."""
