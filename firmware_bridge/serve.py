@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path as FilePath
+from typing import Any
 
 import voluptuous as vol
 
 from .server.config import ServerConfigError, ServerOptions, parse_place
+from .server.retention import Keep, make_rule, parse_size
 
 
 def server_table(
@@ -26,13 +28,35 @@ def server_table(
             vol.Optional("anonymous", default=True): bool,
             vol.Optional("announce_token", default=True): bool,
             vol.Optional("save", default=None): vol.Any(None, file),
-            vol.Optional("history", default=dict): {text: vol.All(vol.Coerce(float), vol.Range(0))},
+            vol.Optional("history", default=dict): {text: _rule},
+            vol.Optional("history_size", default=1 << 30): _valid(parse_size),
             vol.Optional("sync", default=1.0): vol.All(vol.Coerce(float), vol.Range(0.01, 3600)),
             vol.Optional("certificate", default=None): vol.Any(None, file),
             vol.Optional("key", default=None): vol.Any(None, file),
         }
     )
     return lambda table: ServerOptions(**schema(table))
+
+
+def _rule(value: object) -> Keep:
+    """Read days, or a table of days and size."""
+    if isinstance(value, dict) and not set(value) - {"days", "size"}:
+        return _valid(lambda rule: make_rule(rule.get("days"), rule.get("size")))(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _valid(lambda days: make_rule(days, None))(value)
+    raise vol.Invalid('must be days, or { days = 30, size = "500M" }')
+
+
+def _valid[T](read: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Make what raises ValueError fit for a schema."""
+
+    def check(value: Any) -> T:
+        try:
+            return read(value)
+        except (ValueError, TypeError) as err:
+            raise vol.Invalid(str(err)) from err
+
+    return check
 
 
 def _place(text: str) -> str:

@@ -2,31 +2,27 @@
 
 import argparse
 import json
-import os
-import platform
 import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from benchmarks.report import Figures, missed, save, show
 from tests.support.mosquitto import Mosquitto, free_port
 
 from .flood import retained
-from .plan import FULL, QUICK, Line, Results, Size, lines
+from .plan import FULL, QUICK, Size, lines
 from .sides import SIDES
 from .wire import retain
 
 DEFAULT = Path(".benchmarks/throughput.json")
 PATIENCE = 600
+PACKAGES = ("homeassistant", "paho-mqtt", "cbor2")
 FAST = "max_queued_messages 1000000\nset_tcp_nodelay true"
 """So that the broker is no limit; the flood takes a broker that nobody has configured."""
 
-type Figures = dict[str, Any]
 type Part = Callable[[Size, dict[str, list[Figures]]], None]
 
 
@@ -101,46 +97,6 @@ PARTS: Mapping[str, Part] = {
 }
 
 
-def _machine() -> Figures:
-    """Return where this was measured."""
-    names = ("homeassistant", "paho-mqtt", "cbor2")
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M"),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in names},
-    }
-
-
-def _show(table: list[Line]) -> None:
-    width = max((len(line.what) for line in table), default=0)
-    for line in table:
-        limit = "" if line.limit is None else f"≤ {line.limit:g}"
-        row = f"{line.verdict:4} {line.what:{width}} {line.value:9.2f} {line.unit:2} {limit:6}"
-        print(f"{row} {line.beside}".rstrip())
-
-
-def _save(path: Path, size: Size, results: Results, table: list[Line]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "machine": _machine(),
-        "table": [
-            {
-                "part": line.part,
-                "what": line.what,
-                "value": line.value,
-                "limit": line.limit,
-                "unit": line.unit,
-                "verdict": line.verdict,
-            }
-            for line in table
-        ],
-        "results": results,
-    }
-    path.write_text(json.dumps(content, indent=1) + "\n")
-
-
 def main() -> int:
     """Return 0 if every bar is reached."""
     parser = argparse.ArgumentParser(prog="benchmarks/run", description=__doc__)
@@ -154,9 +110,9 @@ def main() -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         PARTS[name](size, results)
     table = list(lines(results, size))
-    _show(table)
-    _save(arguments.json, size, results, table)
-    return int(any(line.verdict == "MISS" for line in table))
+    show(table)
+    save(arguments.json, PACKAGES, results, table)
+    return int(missed(table))
 
 
 if __name__ == "__main__":

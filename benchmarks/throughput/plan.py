@@ -1,12 +1,9 @@
 """What is measured, how often, and what has to be reached."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
 
-type Results = Mapping[str, list[dict[str, Any]]]
-"""Figures by part, one set for each round; a part that nobody measured is missing."""
+from benchmarks.report import Figures, Line, Results, middle, worst
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +32,6 @@ FULL = Size(rounds=3, flat=30_000, seconds=30, many=5000, starts=3, floods=5, fu
 QUICK = Size(rounds=1, flat=5000, seconds=2, many=1000, starts=1, crowd=2000, floods=1, fuzz=2)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of the table: a figure, what it may be at most, what it stands beside."""
-
-    part: str
-    what: str
-    value: float
-    limit: float | None = None
-    unit: str = ""
-    beside: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """PASS, MISS, or nothing where there is no bar."""
-        if self.limit is None:
-            return ""
-        return "PASS" if self.value <= self.limit else "MISS"
-
-
 def lines(results: Results, size: Size) -> Iterator[Line]:
     """Return the table."""
     for parts, rows in _TABLES:
@@ -61,28 +39,13 @@ def lines(results: Results, size: Size) -> Iterator[Line]:
             yield from rows(results, size)
 
 
-def _middle(rounds: list[dict[str, Any]], *keys: str) -> float:
-    return median(_at(one, keys) for one in rounds)
-
-
-def _worst(rounds: list[dict[str, Any]], *keys: str) -> float:
-    return max(_at(one, keys) for one in rounds)
-
-
-def _at(figures: dict[str, Any], keys: tuple[str, ...]) -> float:
-    value: Any = figures
-    for key in keys:
-        value = value[key]
-    return float(value)
-
-
 def _states(results: Results, size: Size) -> Iterator[Line]:
     ours, peer = results["states moat"], results["states peer"]
     for key, bar in (("flat", 1.0), ("paced", None)):
-        mine, theirs = _middle(ours, key, "cpu_us"), _middle(peer, key, "cpu_us")
+        mine, theirs = middle(ours, key, "cpu_us"), middle(peer, key, "cpu_us")
         beside = f"{mine:.1f} against {theirs:.1f} µs"
         if "states peer+meta" in results:
-            also = _middle(results["states peer+meta"], key, "cpu_us")
+            also = middle(results["states peer+meta"], key, "cpu_us")
             beside += f" ({also:.1f} if its messages carry metadata, too)"
         speed = "as fast as possible" if key == "flat" else f"at {size.rate} a second"
         yield Line(
@@ -98,29 +61,29 @@ def _states(results: Results, size: Size) -> Iterator[Line]:
         yield Line(
             part="states",
             what=f"publish to state at {size.rate} a second, {key[:3]}",
-            value=_middle(ours, "paced", key),
+            value=middle(ours, "paced", key),
             limit=limit,
             unit="ms",
-            beside=f"peer {_middle(peer, 'paced', key):.2f} ms",
+            beside=f"peer {middle(peer, 'paced', key):.2f} ms",
         )
     yield Line(
         part="states",
         what="the same p99, full garbage collections included",
-        value=_middle(ours, "paced", "p99_with_gc_ms"),
+        value=middle(ours, "paced", "p99_with_gc_ms"),
         unit="ms",
-        beside=f"{_collections(ours)}; peer {_middle(peer, 'paced', 'p99_with_gc_ms'):.2f} ms, "
+        beside=f"{_collections(ours)}; peer {middle(peer, 'paced', 'p99_with_gc_ms'):.2f} ms, "
         f"{_collections(peer)}",
     )
 
 
-def _collections(rounds: list[dict[str, Any]]) -> str:
+def _collections(rounds: list[Figures]) -> str:
     count = sum(one["paced"]["full_gc"] for one in rounds)
-    return f"{count} collections, at most {_worst(rounds, 'paced', 'full_gc_ms'):.0f} ms"
+    return f"{count} collections, at most {worst(rounds, 'paced', 'full_gc_ms'):.0f} ms"
 
 
 def _start(results: Results, size: Size) -> Iterator[Line]:
     ours, peer = results["start moat"], results["start peer"]
-    mine, theirs = _middle(ours, "ready_s"), _middle(peer, "ready_s")
+    mine, theirs = middle(ours, "ready_s"), middle(peer, "ready_s")
     yield Line(
         part="start",
         what=f"{size.many} entities ready, by the peer's time",
@@ -131,10 +94,10 @@ def _start(results: Results, size: Size) -> Iterator[Line]:
     yield Line(
         part="start",
         what="memory per entity",
-        value=_middle(ours, "kb_per_entity"),
+        value=middle(ours, "kb_per_entity"),
         limit=20,
         unit="kB",
-        beside=f"peer {_middle(peer, 'kb_per_entity'):.1f} kB",
+        beside=f"peer {middle(peer, 'kb_per_entity'):.1f} kB",
     )
 
 
@@ -144,13 +107,13 @@ def _fanout(results: Results, size: Size) -> Iterator[Line]:
     yield Line(
         part="fanout",
         what=f"states written for a value {among}",
-        value=_worst(rounds, "writes"),
+        value=worst(rounds, "writes"),
         limit=1,
     )
     yield Line(
         part="fanout",
         what=f"CPU from a message to the state {among}",
-        value=_middle(rounds, "cpu_us"),
+        value=middle(rounds, "cpu_us"),
         limit=30,
         unit="µs",
     )
@@ -171,21 +134,21 @@ def _flood(how: str, name: str) -> Callable[[Results, Size], Iterator[Line]]:
         yield Line(
             part="flood",
             what=f"{what} longest time",
-            value=_worst(rounds, "seconds"),
+            value=worst(rounds, "seconds"),
             limit=5,
             unit="s",
-            beside=f"memory {_worst(rounds, 'mb'):.0f} MB",
+            beside=f"memory {worst(rounds, 'mb'):.0f} MB",
         )
         yield Line(
             part="flood",
             what=f"{what} longest stall",
-            value=_worst(rounds, "stall_ms"),
+            value=worst(rounds, "stall_ms"),
             limit=100,
             unit="ms",
-            beside=f"{_worst(rounds, 'stall_cpu_ms'):.0f} ms of CPU at most; outside full garbage "
-            f"collections {_worst(rounds, 'stall_without_gc_ms'):.0f} ms; "
+            beside=f"{worst(rounds, 'stall_cpu_ms'):.0f} ms of CPU at most; outside full garbage "
+            f"collections {worst(rounds, 'stall_without_gc_ms'):.0f} ms; "
             f"{sum(one['full_gc'] for one in rounds)} collections, at most "
-            f"{_worst(rounds, 'full_gc_ms'):.0f} ms",
+            f"{worst(rounds, 'full_gc_ms'):.0f} ms",
         )
 
     return rows
@@ -196,39 +159,39 @@ def _decoder(results: Results, size: Size) -> Iterator[Line]:
     yield Line(
         part="decoder",
         what=f"decoding {rounds[0]['bytes']} bytes with all guards",
-        value=_middle(rounds, "decode_us"),
+        value=middle(rounds, "decode_us"),
         limit=3,
         unit="µs",
-        beside=f"without guards {_middle(rounds, 'unguarded_us'):.2f} µs; "
-        f"with metadata {_middle(rounds, 'message_us'):.2f} µs",
+        beside=f"without guards {middle(rounds, 'unguarded_us'):.2f} µs; "
+        f"with metadata {middle(rounds, 'message_us'):.2f} µs",
     )
 
 
 def _limits(results: Results, size: Size) -> Iterator[Line]:
-    (worst,) = results["limits"]
-    what = f"{worst['probes']} hostile messages:"
+    (hardest,) = results["limits"]
+    what = f"{hardest['probes']} hostile messages:"
     yield Line(
         part="limits",
         what=f"{what} longest time",
-        value=worst["ms"],
+        value=hardest["ms"],
         limit=50,
         unit="ms",
-        beside=worst["slowest"],
+        beside=hardest["slowest"],
     )
     yield Line(
         part="limits",
         what=f"{what} most memory",
-        value=worst["mb"],
+        value=hardest["mb"],
         limit=20,
         unit="MB",
-        beside=worst["largest"],
+        beside=hardest["largest"],
     )
     yield Line(
         part="limits",
         what=f"{what} exceptions that escape",
-        value=len(worst["escaped"]),
+        value=len(hardest["escaped"]),
         limit=0,
-        beside=", ".join(worst["escaped"]),
+        beside=", ".join(hardest["escaped"]),
     )
 
 

@@ -1,9 +1,10 @@
-"""Actions for administrators: read and write any path, call any service, settle errors."""
+"""Actions for administrators: read and write any path, its past, call any service, settle errors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import probatio
@@ -11,29 +12,36 @@ from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, Supp
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
+from homeassistant.util import dt as dt_util
 from homeassistant.util.json import JsonObjectType, JsonValueType
 
 from .const import DOMAIN
 from .entity import command_failed
 from .hub import ANSWER_WITHIN, MoatConfigEntry
+from .link.codec import ABSENT
 from .link.errors import (
     CommandError,
     CommandFailure,
     ConnectionLostError,
     DecodeError,
     LinkError,
+    NoHistoryError,
     NotFoundError,
     OutOfDateError,
 )
 from .link.message import Message
 from .link.path import Path
+from .link.server import Sample
 from .plain import element_to_json, to_json
+from .span import ATTR_STEP, SPAN, span
 
 ATTR_ARGUMENTS: Final = "arguments"
 ATTR_COMMAND: Final = "command"
 ATTR_CONFIG_ENTRY_ID: Final = "config_entry_id"
 ATTR_EXPECTED_TIME: Final = "expected_time"
+ATTR_ITEM: Final = "item"
 ATTR_KEYWORDS: Final = "keywords"
+ATTR_NEWEST: Final = "newest"
 ATTR_PATH: Final = "path"
 ATTR_RECURSIVE: Final = "recursive"
 ATTR_RETAIN: Final = "retain"
@@ -45,6 +53,8 @@ ATTR_VALUES: Final = "values"
 READ_WITHIN: Final = 15.0
 LONGEST_TIMEOUT: Final = 30.0
 MOST_CHILDREN: Final = 1_000
+MOST_VALUES: Final = 10_000
+DATES: Final = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
 
 type Fields = dict[probatio.Marker, Any]
 
@@ -99,6 +109,31 @@ async def _list(call: ServiceCall) -> ServiceResponse:
             child |= _content(known)
         children.append(child)
     return {"path": str(path), "children": children, "count": len(names)}
+
+
+async def _history(call: ServiceCall) -> ServiceResponse:
+    path = _path(call)
+    entry = _entry(call)
+    link = entry.runtime_data.link
+    start, end = span(call.data, dt_util.utcnow())
+    newest = min(call.data.get(ATTR_NEWEST, MOST_VALUES), MOST_VALUES)
+    item = call.data[ATTR_ITEM]
+    found: list[JsonValueType]
+    step: timedelta | None = call.data.get(ATTR_STEP)
+    async with _reading(path):
+        with _remembered(path):
+            if step is None:
+                values = link.history(path, start, end, newest=newest + 1)
+                found = [_former(each, item) async for each in values]
+            else:
+                seconds = step.total_seconds()
+                samples = link.samples(path, seconds, start, end, newest=newest + 1, item=item)
+                found = [_sample(each, seconds) async for each in samples]
+    return {
+        "path": str(path),
+        "values" if step is None else "samples": found[-newest:],
+        "truncated": newest == MOST_VALUES < len(found),
+    }
 
 
 async def _set(call: ServiceCall) -> ServiceResponse:
@@ -166,6 +201,20 @@ ACTIONS: Final = {
     "list": Action(
         handle=_list,
         schema={**PATH, probatio.Optional(ATTR_VALUES, default=False): cv.boolean},
+        response=SupportsResponse.ONLY,
+    ),
+    "history": Action(
+        handle=_history,
+        schema={
+            **PATH,
+            **SPAN,
+            probatio.Optional(ATTR_NEWEST): probatio.All(
+                probatio.Coerce(int), probatio.Range(min=1)
+            ),
+            probatio.Optional(ATTR_ITEM, default=list): probatio.All(
+                cv.ensure_list, [probatio.Any(str, int)]
+            ),
+        },
         response=SupportsResponse.ONLY,
     ),
     "set": Action(
@@ -237,6 +286,57 @@ def _content(message: Message) -> JsonObjectType:
         "time": message.time,
         "origin": message.meta.origin,
     }
+
+
+def _former(message: Message, item: Sequence[str | int]) -> JsonObjectType:
+    """Say what held from when on; a deletion is told from a null."""
+    value = message.item(tuple(item))
+    said: JsonObjectType = {
+        "time": _iso(message.time),
+        "value": to_json(value),
+        "origin": message.meta.origin,
+    }
+    return said | {"deleted": True} if message.value is ABSENT else said
+
+
+def _sample(sample: Sample, step: float) -> JsonObjectType:
+    return {
+        "start": _iso(sample.start),
+        "end": _iso(sample.start + step),
+        "mean": sample.mean,
+        "min": sample.low,
+        "max": sample.high,
+        "count": sample.count,
+        "seconds": sample.seconds,
+    }
+
+
+def _iso(time: float) -> str:
+    """Return a time as Home Assistant shows it: local, or as early or late as there are dates."""
+    earliest, latest = (dt_util.as_timestamp(each) for each in DATES)
+    return dt_util.as_local(
+        dt_util.utc_from_timestamp(min(max(time, earliest), latest))
+    ).isoformat()
+
+
+@contextmanager
+def _remembered(path: Path) -> Iterator[None]:
+    """Say for the user why there is no history."""
+    try:
+        yield
+    except NoHistoryError as err:
+        about = {"path": str(path)}
+        if err.server is None:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="history_no_server",
+                translation_placeholders=about,
+            ) from err
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="history_not_kept",
+            translation_placeholders={**about, "server": err.server, "reason": str(err)},
+        ) from err
 
 
 @asynccontextmanager

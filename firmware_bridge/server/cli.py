@@ -11,6 +11,7 @@ from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
 from .config import ServerConfig, ServerConfigError, ServerOptions
+from .retention import Keep, parse_rule, parse_size
 from .server import Server
 from .tokencli import add_commands
 
@@ -44,11 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--history",
         action="append",
-        metavar="PREFIX=DAYS",
-        help="remember values below a dotted prefix (: for all) for so many days; needs --save",
+        metavar="PREFIX=DAYS[,SIZE]",
+        help="remember values below a dotted prefix (: for all) for so many days, or as many as "
+        "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
     )
     commands = parser.add_subparsers(metavar="token")
     add_commands(commands.add_parser("token", help="make tokens, and take them back"))
+    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
 
 
@@ -67,11 +70,13 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         listen_tls=options.listen_tls,
         unix=options.unix,
         announce=options.announce,
+        tokens={},
         token_file=options.token_file,
         anonymous=not options.no_anonymous,
         announce_token=not options.no_announced_token,
         save=options.save,
         history=dict(map(_history, options.history or ())),
+        **_history_size(options.history_size),
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
@@ -107,9 +112,16 @@ async def _run(config: ServerConfig) -> None:
     await server.run()
 
 
-def _history(text: str) -> tuple[str, float]:
-    prefix, _, days = text.rpartition("=")
+def _history(text: str) -> tuple[str, Keep]:
+    prefix, _, rule = text.rpartition("=")
     try:
-        return prefix, float(days)
+        return prefix, parse_rule(rule)
     except ValueError as err:
-        raise ServerConfigError(f"--history {text}: write PREFIX=DAYS") from err
+        raise ServerConfigError(f"--history {text}: {err}; write PREFIX=DAYS[,SIZE]") from err
+
+
+def _history_size(text: str | None) -> dict[str, int]:
+    try:
+        return {} if text is None else {"history_size": parse_size(text)}
+    except ValueError as err:
+        raise ServerConfigError(f"--history-size: {err}") from err

@@ -14,6 +14,7 @@ from ..link.rpc import StreamEndedError
 from .arguments import argument, number, text, type_error, whole
 from .data import DataCommands
 from .faults import FaultCommands
+from .past import Past
 from .tree import Tree
 
 _MOST: Final = 1_000_000  # items of a test stream
@@ -58,6 +59,7 @@ class Commands:
         self._around = around
         self.data = data = DataCommands(tree)
         self.faults = faults = FaultCommands(tree)
+        self.past = past = Past(tree.clock)
         self._simple: dict[tuple[str, ...], Simple] = {
             ("d", "get"): data.get,
             ("d", "set"): data.put,
@@ -81,7 +83,7 @@ class Commands:
         self._streaming: dict[tuple[str, ...], Streaming] = {
             ("d", "list"): data.children,
             ("d", "walk"): data.walk,
-            ("d", "hist"): data.history,
+            ("d", "hist"): past.answer,
             ("e", "mon"): faults.monitor,
             ("i", "count"): _count,
             ("i", "sync"): self._sync,

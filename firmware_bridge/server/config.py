@@ -13,6 +13,7 @@ from .certificate import Certificate, CertificateError
 from .clients import Limits
 from .history import HistoryConfig
 from .journal import JournalConfig
+from .retention import Keep
 from .tokens import TokenError, read_tokens
 
 _DEFAULT = "127.0.0.1:27587"
@@ -107,8 +108,9 @@ class ServerOptions:
     anonymous: bool = True
     announce_token: bool = True
     save: File | None = None
-    history: Mapping[str, float] = field(default_factory=dict)
-    """Days by prefix (dotted) that values are remembered for; needs `save`."""
+    history: Mapping[str, Keep] = field(default_factory=dict)
+    """What is remembered below a prefix (dotted); needs `save`."""
+    history_size: int = 1 << 30
     sync: float = 1.0
     certificate: File | None = None
     key: File | None = None
@@ -122,8 +124,9 @@ class ServerOptions:
         if self.history:
             if self.save is None:
                 raise ServerConfigError("history needs a directory to save it in")
-            keep = {_topic(prefix): days * 86400 for prefix, days in self.history.items()}
-            history = HistoryConfig(file=self.save / "history.db", keep=keep)
+            keep = {_topic(prefix): rule for prefix, rule in self.history.items()}
+            file = self.save / "history.db"
+            history = HistoryConfig(file=file, keep=keep, size=self.history_size)
         config = ServerConfig(
             broker=broker,
             root=root,

@@ -1,6 +1,5 @@
 """The commands below `d`: reading and writing nodes."""
 
-from dataclasses import astuple
 from typing import Final
 
 from ..link.codec import ABSENT, Key, Value, encode
@@ -11,14 +10,12 @@ from ..link.frames import Reply
 from ..link.meta import Meta
 from ..link.path import Path
 from .arguments import argument, meta_argument, number, optional, path_of, type_error, whole
-from .history import History, Sampler
 from .patterns import matches
 from .records import Record, splice
 from .savefile import encode_path
 from .store import RUN, Levels, Node, Outcome, levels_of
 from .tree import Tree
 
-_FOREVER: Final = 1e12
 _ACCURACY: Final = 0.001
 _TURN: Final = 64  # items of a walk sent in one go
 _NUMBERS: Final = tuple(encode(number) for number in range(256))
@@ -28,8 +25,6 @@ class DataCommands:
     """What clients can do with the tree; `caller` is the name of who writes."""
 
     def __init__(self, tree: Tree) -> None:
-        self.past: History | None = None
-        """What remembers former values, if there is something."""
         self._tree = tree
         self._store = tree.store
 
@@ -82,36 +77,6 @@ class DataCommands:
                 exchange.send((item,))
             else:
                 await request.send(item)
-        return None
-
-    async def history(self, caller: str, request: Request) -> Answer:
-        """Send what a node was: all values, the newest `n`, or samples every `step` seconds.
-
-        Ours, not the reference's: from a time (or the beginning) to before another (or now). Items are
-        those of `d.get`; a sample is start, mean, lowest, highest, count of the numbers at `item`.
-        """
-        if self.past is None:
-            raise RefusedError("no history is kept here")
-        call = Reply(request.arguments, request.keywords)
-        levels = levels_of(path_of(argument(call, 0, "path")))
-        start, end = number(call, 1, "start"), number(call, 2, "end")
-        newest, step = whole(call, 3, "n"), number(call, 4, "step")
-        item = call.keywords.get("item", [])
-        if step is not None and step <= 0:
-            raise type_error("step is more than nothing")
-        steps: list[Value] = item if isinstance(item, list) else [item]
-        found = self.past.read(levels, start or 0.0, end or _FOREVER, newest)
-        request.accept()
-        if step is None:
-            async for _, record in found:
-                await request.send(record)
-            return None
-        sampler = Sampler(step, steps)
-        async for time, record in found:
-            for sample in sampler.add(time, record):
-                await request.send(*astuple(sample))
-        for sample in sampler.rest():
-            await request.send(*astuple(sample))
         return None
 
     # Writing

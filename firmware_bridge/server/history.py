@@ -1,230 +1,242 @@
 """What values were: kept for some time below chosen prefixes, in a file of its own."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import batched
 from pathlib import Path as File
 from typing import Final
 
 from ..link.clock import Clock
-from ..link.codec import ABSENT, Value
-from ..link.errors import DecodeError
-from ..link.server import Sample
+from ..link.errors import RefusedError
+from .archive import Archive, Entry, Row, damaged
 from .records import Record
+from .retention import Keep, Rules
 from .store import RUN, Levels
 
 _LOGGER = logging.getLogger(__name__)
 
 _BATCH: Final = 1.0
-_ROWS: Final = 1000
 _CLEANING: Final = 3600.0
 _WAITING: Final = 200_000  # entries that may wait for the disk
-_TABLES: Final = """
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    CREATE TABLE IF NOT EXISTS path (id INTEGER PRIMARY KEY, topic TEXT UNIQUE NOT NULL);
-    CREATE TABLE IF NOT EXISTS entry (
-        path INTEGER NOT NULL, time REAL NOT NULL, record BLOB NOT NULL,
-        PRIMARY KEY (path, time)) WITHOUT ROWID;
-"""
+_SLICE: Final = 500  # paths, or nodes, in one go
+_PORTION: Final = 10_000  # entries that are written in one go at the start
+_SLACK: Final = 0.02  # what is forgotten beyond the limit, so that it need not be done all the time
 
-type Row = tuple[float, bytes]
+type Snapshot = Callable[[], Iterable[tuple[Levels, Record]]]
+type Report = Callable[[str, str | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryConfig:
-    """What is kept, how long (seconds, by topic prefix; the longest prefix counts), and how much."""
+    """What is kept, by topic prefix (the longest counts), and how many bytes in all."""
 
     file: File
-    keep: dict[str, float] = field(default_factory=dict)
+    keep: Mapping[str, Keep] = field(default_factory=dict)
     size: int = 1 << 30
 
 
 class History:
-    """Takes every change below the prefixes; `append` never fails and never waits."""
+    """Takes every change below the prefixes; `append` never fails and never waits.
 
-    def __init__(self, config: HistoryConfig, clock: Clock) -> None:
+    The file belongs to one thread. What goes wrong with it is reported: as `damage` (the file was put
+    aside, and a new one begun) or as `disk` (nothing can be written just now; it is tried again).
+    """
+
+    def __init__(
+        self,
+        config: HistoryConfig,
+        clock: Clock,
+        *,
+        snapshot: Snapshot = tuple,
+        report: Report = lambda _, __: None,
+    ) -> None:
+        """`snapshot` returns what there is at the start; `report` gets a kind, and a text or None."""
         self._config = config
         self._clock = clock
-        self._prefixes = sorted(config.keep.items(), key=lambda each: len(each[0]), reverse=True)
-        self._waiting: list[tuple[str, float, bytes]] = []
+        self._snapshot = snapshot
+        self._report = report
+        self._rules = Rules(config.keep)
+        self._waiting: list[Entry] = []
+        self._lost = 0
+        self._archive = Archive(config.file)
         self._thread = ThreadPoolExecutor(1, "history")
-        self._base: sqlite3.Connection | None = None
-        self._ids: dict[str, int] = {}
-        self.problem: str | None = None
+        self._sizes: dict[str | None, int] | None = None
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
         """Why nothing is kept just now."""
+        return self._problem
+
+    @property
+    def sizes(self) -> Mapping[str | None, int]:
+        """Bytes on the disk by prefix, as far as is known."""
+        return dict(self._sizes or {})
+
+    def remembers(self, topic: str) -> bool:
+        """Whether anything is kept of a topic."""
+        return topic.split("/", 1)[0] != RUN and self._rules.prefix(topic) is not None
 
     def append(self, levels: Levels, record: Record, time: float) -> None:
         """Take a change."""
         topic = "/".join(levels)
-        if levels[:1] == [RUN] or self._lifetime(topic) is None or len(self._waiting) > _WAITING:
+        if not self.remembers(topic):
+            return
+        if len(self._waiting) >= _WAITING:
+            self._lost += 1
             return
         self._waiting.append((topic, time, record))
 
     async def run(self) -> None:
-        """Write what has come, and forget what is old, for ever."""
-        cleaned = -_CLEANING
+        """Write what has come, and forget what is too old or too much, for ever."""
+        await self._begin()
+        cleaned = self._clock.monotonic() - _CLEANING
         while True:
             await asyncio.sleep(_BATCH)
             await self.flush()
-            if (now := self._clock.monotonic()) - cleaned > _CLEANING:
-                cleaned = now
-                await self._guarded(self._clean)
+            if self._problem is None and self._clock.monotonic() - cleaned >= _CLEANING:
+                cleaned = self._clock.monotonic()
+                await self.clean()
 
     async def flush(self) -> None:
-        """Write what has come."""
-        if self._waiting:
-            entries, self._waiting = self._waiting, []
-            await self._guarded(partial(self._write, entries))
+        """Write what has come; what cannot be written waits for the next attempt."""
+        if not self._waiting and self._problem is None:
+            return
+        entries, self._waiting = self._waiting, []
+        try:
+            await self._write(entries)
+        except (OSError, sqlite3.Error) as err:
+            self._waiting = entries + self._waiting
+            self._failed(err)
+        else:
+            self._works()
 
-    async def read(
-        self, levels: Levels, start: float, end: float, newest: int | None = None
-    ) -> AsyncIterator[tuple[float, Record]]:
-        """Deliver what a node was from `start` to before `end`, oldest first."""
+    async def read[T](self, work: Callable[[Archive], T]) -> T:
+        """Have something read, after all that has come is written. RefusedError if it fails."""
         await self.flush()
-        topic = "/".join(levels)
-        rows = await self._guarded(partial(self._rows, topic, start, end, newest)) or []
-        while rows:
-            for time, record in rows:
-                yield time, Record(record)
-            if newest is not None or len(rows) < _ROWS:
-                return
-            later = rows[-1][0]
-            rows = (
-                await self._guarded(partial(self._rows, topic, later, end, None, after=True)) or []
-            )
+        try:
+            return await self._do(partial(work, self._archive))
+        except (OSError, sqlite3.Error) as err:
+            raise RefusedError(f"the history cannot be read: {err}") from err
+
+    async def rows(self, topic: str, after: float, end: float) -> list[Row]:
+        """Return the next rows after a time, before another; none if there are no more."""
+        return await self.read(lambda archive: archive.rows(topic, after, end))
+
+    async def clean(self) -> None:
+        """Forget what is older, or more, than its prefix allows; make the file smaller."""
+        try:
+            for some in batched(await self._do(self._archive.paths), _SLICE, strict=False):
+                await self._do(partial(self._forget, some))
+            self._sizes = None
+            await self._limit()
+            while await self._do(self._archive.tidy):
+                pass
+        except (OSError, sqlite3.Error) as err:
+            self._failed(err)
 
     async def close(self) -> None:
         """Write what is left, and close the file."""
         await self.flush()
-        await self._guarded(self._close)
+        with contextlib.suppress(sqlite3.Error):
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._archive.close)
         self._thread.shutdown()
 
-    def _lifetime(self, topic: str) -> float | None:
-        for prefix, lifetime in self._prefixes:
-            if not prefix or topic == prefix or topic.startswith(f"{prefix}/"):
-                return lifetime
-        return None
+    async def _begin(self) -> None:
+        """Take what there is: values older than the file, or lost when the last process died."""
+        for some in batched(self._snapshot(), _SLICE, strict=False):
+            for levels, record in some:
+                self.append(levels, record, record.time)
+            if len(self._waiting) > _PORTION:
+                await self.flush()
+            await asyncio.sleep(0)
 
-    async def _guarded[T](self, work: Callable[[], T]) -> T | None:
-        """Do something in the thread; what is wrong with the disk is told once."""
+    async def _write(self, entries: Sequence[Entry]) -> None:
+        await self._do(partial(self._archive.write, entries))
+        if self._sizes is not None:
+            for topic, _, record in entries:
+                prefix = self._rules.prefix(topic)
+                self._sizes[prefix] = self._sizes.get(prefix, 0) + 2 * len(record) + 48
+        await self._limit()
+
+    async def _limit(self) -> None:
+        """Forget the oldest where there is too much; the file is asked only if that may be."""
+        if self._sizes is None or self._too_much(self._sizes):
+            self._sizes = await self._do(self._usage)
+        while found := self._too_much(self._sizes):
+            for prefix, size in found.items():
+                await self._do(partial(self._trim, prefix, size))
+            self._sizes = await self._do(self._usage)
+
+    def _too_much(self, sizes: Mapping[str | None, int]) -> dict[str, int]:
+        """Return how many bytes have to go, by prefix; of all together if there is too much."""
+        found = {}
+        for prefix, size in sizes.items():
+            limit = None if prefix is None else self._rules[prefix].size
+            if prefix is not None and limit is not None and size > limit:
+                found[prefix] = size - int(limit * (1 - _SLACK))
+        total = sum(sizes.values()) - sum(found.values())
+        if total > self._config.size:
+            found[_ALL] = total - int(self._config.size * (1 - _SLACK))
+        return found
+
+    async def _do[T](self, work: Callable[[], T]) -> T:
+        """Do something in the thread; a damaged file is put aside, and it is done with a new one."""
+        loop = asyncio.get_running_loop()
         try:
-            result = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except (sqlite3.Error, OSError) as err:
-            if self.problem is None:
-                _LOGGER.warning("No history: %s: %s", self._config.file, err)
-            self.problem = str(err)
-            return None
-        self.problem = None
-        return result
+            return await loop.run_in_executor(self._thread, work)
+        except (OSError, sqlite3.Error) as err:
+            if not damaged(err):
+                raise
+            reason = str(err)
+        aside = await loop.run_in_executor(self._thread, self._archive.put_aside)
+        text = f"{self._config.file}: {reason}; put aside as {aside.name}"
+        _LOGGER.error("The history is damaged, a new one is begun: %s", text)
+        self._sizes = None
+        self._report("damage", text)
+        return await loop.run_in_executor(self._thread, work)
+
+    def _failed(self, error: Exception) -> None:
+        text = f"{self._config.file}: {error}"
+        if self._problem is None:
+            _LOGGER.error("No history can be kept: %s", text)
+        if self._problem != text:
+            self._problem = text
+            self._report("disk", text)
+
+    def _works(self) -> None:
+        if self._problem is not None:
+            _LOGGER.info("History is kept again; %d values are lost", self._lost)
+            self._lost = 0
+            self._problem = None
+            self._report("disk", None)
 
     # In the thread
 
-    def _open(self) -> sqlite3.Connection:
-        if self._base is None:
-            self._config.file.parent.mkdir(parents=True, exist_ok=True)
-            base = sqlite3.connect(self._config.file, check_same_thread=False)
-            base.executescript(_TABLES)
-            self._base = base
-        return self._base
+    def _usage(self) -> dict[str | None, int]:
+        return self._archive.usage(self._rules.prefix)
 
-    def _close(self) -> None:
-        if self._base is not None:
-            self._base.close()
+    def _trim(self, prefix: str, size: int) -> None:
+        paths = self._archive.paths()
+        ids = [id_ for id_, topic in paths if prefix in (_ALL, self._rules.prefix(topic))]
+        self._archive.trim(ids, size)
 
-    def _write(self, entries: Sequence[tuple[str, float, bytes]]) -> None:
-        base = self._open()
-        with base:
-            rows = [(self._id(base, topic), time, record) for topic, time, record in entries]
-            base.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", rows)
-
-    def _id(self, base: sqlite3.Connection, topic: str) -> int:
-        if (known := self._ids.get(topic)) is None:
-            base.execute("INSERT OR IGNORE INTO path (topic) VALUES (?)", (topic,))
-            (known,) = base.execute("SELECT id FROM path WHERE topic = ?", (topic,)).fetchone()
-            assert isinstance(known, int)
-            self._ids[topic] = known
-        return known
-
-    def _rows(
-        self, topic: str, start: float, end: float, newest: int | None, *, after: bool = False
-    ) -> list[Row]:
-        query = (
-            "SELECT time, record FROM entry JOIN path ON path.id = entry.path "
-            "WHERE topic = ? AND time >= ? AND time > ? AND time < ? ORDER BY time "
-        )
-        given = (topic, start, start if after else start - 1, end)
-        if newest is None:
-            return self._open().execute(f"{query} LIMIT {_ROWS}", given).fetchall()
-        rows = self._open().execute(f"{query} DESC LIMIT ?", (*given, newest)).fetchall()
-        return rows[::-1]
-
-    def _clean(self) -> None:
-        """Forget what is older than its prefix allows, and the oldest when there is too much."""
-        base = self._open()
+    def _forget(self, paths: Iterable[tuple[int, str]]) -> None:
+        """Forget what is too old; everything of paths that are not remembered any more."""
         now = self._clock.time()
-        with base:
-            for known, topic in base.execute("SELECT id, topic FROM path").fetchall():
-                lifetime = self._lifetime(topic) or 0.0
-                base.execute(
-                    "DELETE FROM entry WHERE path = ? AND time < ?", (known, now - lifetime)
-                )
-        for _ in range(20):
-            pages, free, size = (
-                base.execute(f"PRAGMA {what}").fetchone()[0]
-                for what in ("page_count", "freelist_count", "page_size")
-            )
-            if (pages - free) * size <= self._config.size:
-                return
-            with base:
-                base.execute(
-                    "DELETE FROM entry WHERE time < (SELECT min(time) + "
-                    "(max(time) - min(time)) * 0.1 + 1e-3 FROM entry)"
-                )
+        groups: dict[str | None, list[int]] = {}
+        for known, topic in paths:
+            groups.setdefault(self._rules.prefix(topic), []).append(known)
+        self._archive.drop(groups.pop(None, ()))
+        for prefix, ids in groups.items():
+            if prefix is not None and (age := self._rules[prefix].age) is not None:
+                self._archive.forget(ids, now - age)
 
 
-class Sampler:
-    """Puts values together, interval by interval."""
-
-    def __init__(self, step: float, item: Sequence[Value]) -> None:
-        """`item` is where in a map or list the number is."""
-        self._step = step
-        self._item = item
-        self._start = 0.0
-        self._numbers: list[float] = []
-
-    def add(self, time: float, record: Record) -> Iterator[Sample]:
-        """Take a value; deliver the interval before if it is over. What is no number is left out."""
-        with suppress(DecodeError):
-            value = picked(record.value, self._item)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return
-            start = time // self._step * self._step
-            if start != self._start:
-                yield from self.rest()
-            self._start = start
-            self._numbers.append(float(value))
-
-    def rest(self) -> Iterator[Sample]:
-        """Deliver the interval that is under way."""
-        numbers, self._numbers = self._numbers, []
-        if numbers:
-            mean = sum(numbers) / len(numbers)
-            yield Sample(self._start, mean, min(numbers), max(numbers), len(numbers))
-
-
-def picked(value: Value, item: Sequence[Value]) -> Value:
-    """Step into maps and lists; ABSENT if there is nothing."""
-    for step in item:
-        if isinstance(value, dict) and isinstance(step, str | int):
-            value = value.get(step, ABSENT)
-        elif isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
-            value = value[step]
-        else:
-            return ABSENT
-    return value
+_ALL: Final = "#"  # no topic

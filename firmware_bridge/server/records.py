@@ -15,6 +15,7 @@ MAX_ITEMS: Final = 18
 _ARRAY: Final = 0x80
 _USUAL: Final = b"\x83"  # value, origin, time
 _pack_time: Final = struct.Struct(">Bd").pack
+_unpack_time: Final = struct.Struct(">Bd").unpack_from
 _DOUBLE: Final = 0xFB
 _DELETED: Final = 0xF7
 _CONTAINERS: Final = range(0x80, 0xE0)  # arrays, maps, tags
@@ -37,6 +38,14 @@ class Record(bytes):
     def value(self) -> Value:
         """The value."""
         return SequenceReader(self, 1).read()
+
+    @property
+    def time(self) -> float:
+        """The time in the metadata."""
+        if self[0] == _USUAL[0]:
+            time: float = _unpack_time(self, len(self) - 9)[1]
+            return time
+        return self.meta.time
 
     @property
     def meta(self) -> Meta:
@@ -62,6 +71,15 @@ class Record(bytes):
         reader = SequenceReader(self, 1)
         mine = reader.read()
         return reader.position == len(value) + 1 and _same(mine, decode(value))
+
+
+def restored(data: bytes) -> Record:
+    """Return a record that was kept as bytes."""
+    record = Record(data)
+    if data[0] == _USUAL[0]:
+        return record
+    last = record.items()[-1]
+    return Annotated(data) if isinstance(last, dict) and last else record
 
 
 class Annotated(Record):

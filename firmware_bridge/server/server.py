@@ -81,7 +81,9 @@ class Server:
         self.journal: Journal | None = None
         self.history: History | None = None
         if config.history is not None:
-            self.history = self.clients.commands.data.past = History(config.history, self.clock)
+            self.history = self.clients.commands.past.history = History(
+                config.history, self.clock, snapshot=self.tree.snapshot, report=self._forgotten
+            )
             self.tree.remember = self.history.append
         self._stop = asyncio.Event()
         self._patience = _START
@@ -240,6 +242,11 @@ class Server:
             self.tree.report(levels, {"msg": problem, "level": 3}, self.name)
         elif node is not None and node.alive:
             self.tree.report(levels, ABSENT, self.name)
+
+    def _forgotten(self, kind: str, problem: str | None) -> None:
+        """Report what is wrong with the history: its `disk`, or `damage` to its file."""
+        said: Value = ABSENT if problem is None else {"msg": problem, "level": 3}
+        self.tree.report([*self._error_at("history"), kind], said, self.name)
 
     async def _listen(self) -> None:
         await self.keys.read()

@@ -16,6 +16,7 @@ from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.history import HistoryConfig
+from firmware_bridge.server.retention import Keep
 from firmware_bridge.server.server import Server
 from tests.bridge.test_process import process
 from tests.support.installation import ROOT, link
@@ -32,7 +33,7 @@ async def server(broker: Mosquitto, tmp_path: File) -> AsyncIterator[Server]:
         root=ROOT,
         name="srv",
         listeners=(Listener(port=0),),
-        history=HistoryConfig(file=tmp_path / "h.db", keep={"": 1e9}),
+        history=HistoryConfig(file=tmp_path / "h.db", keep={"": Keep()}),
     )
     server = Server(config)
     async with running(server.run()):
@@ -76,9 +77,9 @@ async def test_history(broker: Mosquitto, server: Server) -> None:
     (line,) = await ask(broker, "history", "a", "-n", "1")
     assert '{"v": 3}' in line
     rows = await ask(broker, "--json", "history", "a", "--step", "1000000", "--item", "v")
-    assert [json.loads(row)[1:] for row in rows] == [[1.5, 0, 3, 4]]
+    assert [json.loads(row)[2:] for row in rows] == [[0, 3, 4]]
     (row,) = await ask(broker, "history", "a", "--step", "1000000", "--item", "v")
-    assert row.split()[2:] == ["1.5", "0", "3", "4"]
+    assert row.split()[3:] == ["0", "3", "4"]
 
 
 async def test_call(broker: Mosquitto, server: Server) -> None:

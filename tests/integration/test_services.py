@@ -28,7 +28,7 @@ from .conftest import entry_for, set_up, state_of
 from .wire import Peer
 
 OPEN = {CONF_ALLOW_WRITE: ["garden", "run.host.lab", "error"]}
-ANSWERING = ("get", "list", "call")
+ANSWERING = ("get", "list", "call", "history")
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ async def test_read_offline(
     """Without a connection nothing is read, nothing waits."""
     broker.kill()
     await until(lambda: state_of(hass, "binary_sensor.home_connection") == "off")
-    for action in ("get", "list"):
+    for action in ("get", "list", "history"):
         error = await refusal(hass, action, path="garden")
         assert error.translation_key == "read_offline"
 

@@ -86,10 +86,18 @@ class MoatServer:
         path = self.directory / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def command(self) -> list[str]:
+        """Return the words that start it."""
+        return [*_command("moat", self), "link", "server", "-n", self.name]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment that it needs."""
+        return _environment() | {"MT_SERVICE": f"moat.link.{self.name}"}
+
     def start(self, *, first: bool = False) -> Self:
         """Start and wait until it serves; `first`: the installation is new."""
         assert not self.running, "runs already"
-        words = [*_command("moat", self), "link", "server", "-n", self.name]
+        words = self.command()
         if first:
             words += ["-I", "test"]
         self.socket.unlink(missing_ok=True)
@@ -99,7 +107,7 @@ class MoatServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment() | {"MT_SERVICE": f"moat.link.{self.name}"},
+                env=self.environment(),
                 process_group=0,
             )
         deadline = time.monotonic() + PATIENCE

@@ -165,7 +165,10 @@ class Link:
         *,
         newest: int | None = None,
     ) -> AsyncIterator[Message]:
-        """Return what a node was, oldest first; RefusedError where no server of ours remembers it."""
+        """Return what a node was, oldest first, beginning with what held at `start`.
+
+        NoHistoryError where no server of ours remembers it.
+        """
         return self._here().data.history(path.resolve(), start, end, newest)
 
     def samples(
@@ -175,10 +178,14 @@ class Link:
         start: float | None = None,
         end: float | None = None,
         *,
+        newest: int | None = None,
         item: Sequence[str | int] = (),
     ) -> AsyncIterator[Sample]:
-        """Return what a number was in intervals of `step` seconds; `item` is where in the value it is."""
-        return self._here().data.samples(path.resolve(), step, start, end, item)
+        """Return what a number was in intervals of `step` seconds; `item` is where in the value it is.
+
+        NoHistoryError where no server of ours remembers it.
+        """
+        return self._here().data.samples(path.resolve(), step, start, end, newest, item)
 
     # Writing
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from .codec import ABSENT, Value
-from .errors import ConnectionLostError, NotFoundError, OutOfDateError, RefusedError
+from .errors import ConnectionLostError, NoHistoryError, NotFoundError, OutOfDateError, RefusedError
 from .message import Message
 from .path import Element, Path
 from .presence import Presence
@@ -60,10 +60,11 @@ class Data:
         step: float,
         start: float | None,
         end: float | None,
+        newest: int | None,
         item: Sequence[str | int],
     ) -> AsyncIterator[Sample]:
         """Return what a number was, in intervals."""
-        return self._remembering(path).samples(path, step, start, end, item)
+        return self._remembering(path).samples(path, step, start, end, newest, item)
 
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
@@ -127,8 +128,8 @@ class Data:
         return None if path.starts_with(RUN) else self._server()
 
     def _remembering(self, path: Path) -> Server:
-        if (server := self._server_for(path)) is None:
-            raise RefusedError(f"{path}: former values need a server that remembers them")
+        if (server := self._server()) is None:
+            raise NoHistoryError(f"the history of {path} needs a server, and there is none")
         return server
 
     def _comparing(self, path: Path) -> Server:

@@ -68,6 +68,15 @@ class NotAuthorizedError(RefusedError):
         self.topic = topic
 
 
+class NoHistoryError(RefusedError):
+    """Nothing remembers what the value was."""
+
+    def __init__(self, reason: str, server: str | None = None) -> None:
+        """Name the server that was asked, if there is one."""
+        super().__init__(reason)
+        self.server = server
+
+
 class OutOfDateError(RefusedError):
     """Somebody else changed the value first (compare-and-set)."""
 

@@ -2,13 +2,22 @@
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from .clock import Clock
 from .codec import ABSENT, Value
-from .connection import Connection
-from .errors import DecodeError, EncodeError, NoAnswerError, NotFoundError, RefusedError
+from .connection import Connection, Stream
+from .errors import (
+    DecodeError,
+    EncodeError,
+    NoAnswerError,
+    NoHistoryError,
+    NotFoundError,
+    RefusedError,
+    RemoteError,
+)
 from .identity import STAMPS
 from .message import Message
 from .meta import meta_object, meta_of
@@ -23,13 +32,17 @@ PATIENCE: Final = 5.0  # seconds for the server to see what it should have seen 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a number was in an interval."""
+    """What a number was in an interval: how many values came, for how long there was one.
+
+    The mean weighs values by how long they held.
+    """
 
     start: float
     mean: float
     low: float
     high: float
     count: int
+    seconds: float
 
 
 class Server:
@@ -110,8 +123,7 @@ class Server:
         self, path: Path, start: float | None, end: float | None, newest: int | None
     ) -> AsyncIterator[Message]:
         """Go through what a node was, oldest first (a command of our own servers)."""
-        await self.catch_up()
-        async with self._connection.stream(("d", "hist"), path, start, end, newest) as stream:
+        async with self._remembered(path, start, end, newest) as stream:
             async for item in stream:
                 value, *meta = item.arguments or (None,)
                 yield self._message(path, value, meta, item.keywords)
@@ -122,18 +134,42 @@ class Server:
         step: float,
         start: float | None,
         end: float | None,
+        newest: int | None,
         item: Sequence[str | int],
     ) -> AsyncIterator[Sample]:
         """Go through what a number was in intervals (a command of our own servers)."""
-        await self.catch_up()
-        arguments: list[Value] = [path, start, end, None, step]
-        async with self._connection.stream(("d", "hist"), *arguments, item=[*item]) as stream:
+        async with self._remembered(path, start, end, newest, step, item=[*item]) as stream:
             async for each in stream:
                 match each.arguments:
-                    case [float() | int() as begin, mean, low, high, int(count)]:
-                        yield Sample(begin, _number(mean), _number(low), _number(high), count)
+                    case [begin, mean, low, high, int(count), seconds]:
+                        begin, mean, low, high, seconds = map(
+                            _number, (begin, mean, low, high, seconds)
+                        )
+                        yield Sample(begin, mean, low, high, count, seconds)
                     case _:
                         raise DecodeError(f"history of {path}: not a sample")
+
+    @asynccontextmanager
+    async def _remembered(
+        self, path: Path, *arguments: Value, **keywords: Value
+    ) -> AsyncIterator[Stream]:
+        """Ask for the past; NoHistoryError if there is none."""
+        await self.catch_up()
+        command = ("d", "hist")
+        try:
+            async with self._connection.open_stream(
+                command, (path, *arguments), keywords
+            ) as stream:
+                yield stream
+        except NotFoundError as err:
+            raise NoHistoryError(f"the server {self.name} keeps no history", self.name) from err
+        except RemoteError as err:
+            match err.name, err.arguments:
+                case "_ValErr", [str(reason)]:
+                    raise NoHistoryError(reason, self.name) from err
+                case "_rErr", ["TypeError", str(reason)]:
+                    raise RefusedError(f"{path}: {reason}") from err
+            raise
 
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children, including those that lead to nothing."""
@@ -171,6 +207,6 @@ class Server:
 
 
 def _number(value: Value) -> float:
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     raise DecodeError("not a number")

@@ -1,5 +1,6 @@
 """The server as a process, alone and within the bridge."""
 
+import argparse
 import signal
 from pathlib import Path as File
 
@@ -11,6 +12,9 @@ from firmware_bridge.drivers import DRIVERS
 from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.direct import Endpoint, connect
 from firmware_bridge.link.path import Path
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.cli import add_arguments, configure
+from firmware_bridge.server.retention import Keep
 from tests.bridge.test_process import process
 from tests.support.installation import Peer, link
 from tests.support.mosquitto import Mosquitto
@@ -78,11 +82,27 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
             "/nonexistent or None: No such file",
         ),
         (["--name", "a/b"], "name"),
+        (["--history", "a=x", "--save", "/tmp"], "--history a=x: x is no number of days"),
+        (["--history", "a:=1", "--save", "/tmp"], "history: "),
+        (["--history", "a=1"], "directory"),
+        (["--history-size", "much"], "--history-size: much is no size"),
     ],
 )
 def test_wrong_usage(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_history_on_the_command_line(tmp_path: File) -> None:
+    """Several prefixes, each with its own rule."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["--history", "ems=2", "--history", ":=,500M", "--history-size", "1G"]
+    config = configure(parser.parse_args([*words, "--save", str(tmp_path)]))
+    assert config.history is not None
+    assert config.history.file == tmp_path / "history.db"
+    assert config.history.keep == {"ems": Keep(age=172_800.0), "": Keep(size=500 << 20)}
+    assert config.history.size == 1 << 30
 
 
 def test_directory_in_use(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +120,22 @@ def test_table(tmp_path: File) -> None:
     assert config.server is not None
     assert config.server.save == tmp_path / "data"
     assert parse(rest, DRIVERS, source="x").server is None
-    for wrong in ({"listen": ["x"]}, {"tokens": {"me": "short"}}, {"unknown": 1}):
+    past = {"save": "data", "history": {"a": 1, "b": {"days": 2, "size": "1M"}, ":": {"size": 1e6}}}
+    config = parse(rest | {"server": past | {"history_size": "2M"}}, DRIVERS, source="x")
+    assert config.server is not None
+    history = config.server.on(BrokerConfig(host="x"), Path("r")).history
+    assert history is not None
+    assert history.size == 2 << 20
+    assert history.keep == {
+        "a": Keep(age=86_400.0),
+        "b": Keep(age=172_800.0, size=1 << 20),
+        "": Keep(size=1_000_000),
+    }
+    for wrong in (
+        *({"listen": ["x"]}, {"tokens": {"me": "short"}}, {"unknown": 1}),
+        *({"history": {"a": each}} for each in (0, True, "1", {}, {"days": 1, "x": 2})),
+        {"history": {"a": {"size": []}}},
+        {"history_size": "1"},
+    ):
         with pytest.raises(ConfigError, match="server"):
             parse(rest | {"server": wrong}, DRIVERS, source="x")

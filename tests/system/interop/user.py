@@ -14,7 +14,7 @@ from tests.integration.conftest import entry_for, state_of
 from tests.support.moat import ROOT
 from tests.support.mosquitto import Mosquitto
 
-ANSWERING = ("get", "list", "call")
+ANSWERING = ("get", "list", "call", "history")
 WRITABLE = ["garden", "run.host", "error"]
 
 

@@ -1,0 +1,1 @@
+"""How fast our server is, beside the reference, both looked at from outside."""
