@@ -6,7 +6,7 @@ from typing import Any
 
 import voluptuous as vol
 
-from .server.config import ServerConfigError, ServerOptions, parse_place
+from .server.config import ELECTION, STAND_BACK, ServerConfigError, ServerOptions, parse_place
 from .server.retention import Keep, make_rule, parse_size
 
 
@@ -31,6 +31,9 @@ def server_table(
             vol.Optional("history", default=dict): {text: _rule},
             vol.Optional("history_size", default=1 << 30): _valid(parse_size),
             vol.Optional("sync", default=1.0): vol.All(vol.Coerce(float), vol.Range(0.01, 3600)),
+            vol.Optional("election", default=STAND_BACK): vol.In(ELECTION),
+            vol.Optional("cycle", default=50.0): vol.Coerce(float),
+            vol.Optional("gap", default=5.0): vol.Coerce(float),
             vol.Optional("certificate", default=None): vol.Any(None, file),
             vol.Optional("key", default=None): vol.Any(None, file),
         }

@@ -29,6 +29,8 @@ _LOGGER = logging.getLogger(__name__)
 _TURN: Final = 200  # messages between two looks at whether the broker keeps up
 _COMPLAINTS: Final = 1000
 _MOST_UNSENT: Final = 200_000
+_PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
+_PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
 
 type Listen = Callable[[str, Message | None, Publish], None]
 
@@ -61,14 +63,17 @@ class Broker:
         self._backoff = backoff or Backoff(0.5, 15.0)
         self._session: Session | None = None
         self._seen: dict[str, float] | None = None
-        self._stale: set[str] = set()
+        self._stale: dict[str, float] = {}
+        self._learned: dict[str, float] = {}
         self._unsent: set[str] = set()
         self._complaints: set[tuple[str, bytes]] = set()
+        self.sessions = 0
+        """How many sessions there have been."""
         self.ready = asyncio.Event()
         """Whether everything that the broker retains has been read once."""
         self.error: LinkError | None = None
         self.repairs = False
-        """Whether to correct what the broker holds in an older version."""
+        """Whether to be the first to correct what the broker holds in an older version."""
         self.supplied = 0
         """How many nodes the broker had lost."""
 
@@ -145,18 +150,38 @@ class Broker:
         if missing:
             _LOGGER.info("The broker lacked %d nodes, which it has got now", len(missing))
 
+    def learned(self, levels: Levels) -> None:
+        """Take note of something newer that did not come from the broker: it may lack it."""
+        if len(self._learned) < _MOST_UNSENT:
+            self._learned["/".join(levels)] = self._tree.clock.monotonic()
+
     async def repair(self) -> None:
         """Publish every second what could not be, or was overwritten by something older; for ever."""
         while True:
             await asyncio.sleep(1)
-            stale, self._stale = self._stale if self.repairs else set(), set()
-            if self.connected:
-                stale, self._unsent = stale | self._unsent, set()
-            for topic in stale:
+            session = self._session
+            if session is None or session.closed:
+                continue
+            topics, self._unsent = self._unsent | self._doubtful(), set()
+            for number, topic in enumerate(topics, 1):
                 levels = _levels(topic)
                 node = self._tree.store.find(levels)
                 if node is not None and node.record is not None:
                     self.tell(levels, *node.record.unpack())
+                if not number % _TURN:
+                    with contextlib.suppress(LinkError):
+                        await session.barrier()
+
+    def _doubtful(self) -> set[str]:
+        """Take what nobody has corrected in time: first it is the turn of the main server."""
+        until = self._tree.clock.monotonic() - (_PATIENCE if self.repairs else _PATIENCE_BEHIND)
+        found: set[str] = set()
+        for doubts in (self._stale, self._learned):
+            late = [topic for topic, since in doubts.items() if since <= until]
+            found.update(late)
+            for topic in late:
+                del doubts[topic]
+        return found
 
     async def close(self, *, alone: bool) -> None:
         """Say goodbye: that we go down, and that we are not there; nor is anybody if alone."""
@@ -181,6 +206,8 @@ class Broker:
         will = Publish(
             f"{self._prefix}{(MAIN / 'server' / self._name).topic}", b"", retain=True, qos=1
         )
+        self.sessions += 1
+        self._stale.clear()
         session = await Session.open(
             self._config,
             client_id=self._name,
@@ -231,10 +258,21 @@ class Broker:
         except EncodeError as err:
             self._complain(topic, packet, err)
             return
-        if outcome is Outcome.STALE and packet.retain and not topic.startswith("run/"):
-            self._stale.add(topic)
+        if packet.retain and not topic.startswith("run/"):
+            self._judge(levels, outcome, message.time)
         if self._seen is not None and packet.retain:
             self._seen["/".join(levels)] = message.time
+
+    def _judge(self, levels: Levels, outcome: Outcome, time: float) -> None:
+        """Take note of whether the broker holds something older than the tree."""
+        if outcome is Outcome.STALE:
+            node = self._tree.store.find(levels)
+            if node is not None and time < node.time and len(self._stale) < _MOST_UNSENT:
+                self._stale.setdefault("/".join(levels), self._tree.clock.monotonic())
+        elif self._stale or self._learned:
+            topic = "/".join(levels)
+            self._stale.pop(topic, None)
+            self._learned.pop(topic, None)
 
     def _decoded(self, topic: str, packet: Publish) -> Message | None:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path as File
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
-from .config import ServerConfig, ServerConfigError, ServerOptions
+from .config import ELECTION, STAND_BACK, ServerConfig, ServerConfigError, ServerOptions
 from .retention import Keep, parse_rule, parse_size
 from .server import Server
 from .tokencli import add_commands
@@ -49,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="remember values below a dotted prefix (: for all) for so many days, or as many as "
         "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
     )
+    add(
+        "--election",
+        choices=ELECTION,
+        default=STAND_BACK,
+        help="beside real servers, wait until they are gone, or take turns (%(default)s)",
+    )
+    add("--cycle", type=float, default=50, metavar="S", help="of turns (%(default)s)")
+    add("--gap", type=float, default=5, metavar="S", help="between turns (%(default)s)")
     commands = parser.add_subparsers(metavar="token")
     add_commands(commands.add_parser("token", help="make tokens, and take them back"))
     add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
@@ -80,6 +88,9 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
+        election=options.election,
+        cycle=options.cycle,
+        gap=options.gap,
     )
     broker = BrokerConfig(
         host=options.host, port=options.port, username=options.username, password=password

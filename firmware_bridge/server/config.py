@@ -9,6 +9,7 @@ from pathlib import Path as File
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
+from .ballot import Parameters, fit_as_name
 from .certificate import Certificate, CertificateError
 from .clients import Limits
 from .history import HistoryConfig
@@ -17,6 +18,9 @@ from .retention import Keep
 from .tokens import TokenError, read_tokens
 
 _DEFAULT = "127.0.0.1:27587"
+STAND_BACK = "stand-back"
+ELECTION = (STAND_BACK, "turns")
+"""What can be done where real servers elect one: wait until they are gone, or take turns with them."""
 
 
 class ServerConfigError(ValueError):
@@ -70,10 +74,12 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
     journal: JournalConfig | None = None
     history: HistoryConfig | None = None
+    turns: Parameters | None = None
+    """How to take turns with the real servers as the main one; None: stand back."""
 
     def __post_init__(self) -> None:
         """Check that nobody is let in unasked."""
-        if not self.name or not self.name.isprintable() or set(self.name) & set("/\\+#"):
+        if not fit_as_name(self.name):
             raise ServerConfigError(f"{self.name!r} is not fit as a server's name")
         for listener in self.listeners:
             if not listener.wide:
@@ -114,6 +120,10 @@ class ServerOptions:
     sync: float = 1.0
     certificate: File | None = None
     key: File | None = None
+    election: str = STAND_BACK
+    cycle: float = 50
+    gap: float = 5
+    """Seconds of the election, as all its servers have them."""
 
     def on(self, broker: BrokerConfig, root: Path) -> ServerConfig:
         """Return the configuration of a server on a broker. ServerConfigError, OSError."""
@@ -138,12 +148,24 @@ class ServerOptions:
             announce_token=self.announce_token,
             journal=journal,
             history=history,
+            turns=self._turns(),
         )
         try:
             config.all_tokens()
         except TokenError as err:
             raise ServerConfigError(str(err)) from err
         return config
+
+    def _turns(self) -> Parameters | None:
+        if self.election == STAND_BACK:
+            return None
+        try:
+            return Parameters(cycle=_whole(self.cycle), gap=_whole(self.gap))
+        except ValueError as err:
+            raise ServerConfigError(
+                f"turns of {self.cycle:g} s with gaps of {self.gap:g} s: "
+                "a cycle takes from a second to a day, a gap from 0.1 s to a third of that"
+            ) from err
 
     def _listeners(self) -> tuple[Listener, ...]:
         found = [
@@ -181,6 +203,11 @@ class ServerOptions:
 
 def _numbered(name: str, number: int) -> str:
     return f"{name}{number}" if number else name
+
+
+def _whole(seconds: float) -> float:
+    """Return an integer where possible: real servers say 50, not 50.0."""
+    return int(seconds) if seconds.is_integer() else seconds
 
 
 def _topic(prefix: str) -> str:

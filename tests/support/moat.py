@@ -36,7 +36,7 @@ moat:
         local: {{port: {socket}, mode: "0600"}}
       save: {{dir: {directory}/save}}
       timeout: {{startup: 10, up: 1, mqtt: 0.5}}
-      ping: {{cycle: 2, gap: 0.5}}
+      ping: {{cycle: {cycle}, gap: {gap}}}
       probe: {{repeat: {probe}, timeout: 3}}
 """
 
@@ -54,8 +54,19 @@ class MoatServer:
 
     host = "127.0.0.1"
 
-    def __init__(self, broker: Mosquitto, *, name: str = "one", probe: float = 30) -> None:
-        """Describe the server; nothing runs until `start`. It probes clients every `probe` s."""
+    def __init__(
+        self,
+        broker: Mosquitto,
+        *,
+        name: str = "one",
+        probe: float = 30,
+        cycle: float = 2,
+        gap: float = 0.5,
+    ) -> None:
+        """Describe the server; nothing runs until `start`.
+
+        It probes clients every `probe` s, and takes a turn as the main server every `cycle` s.
+        """
         self.name = name
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="moat-server-"))
@@ -72,6 +83,8 @@ class MoatServer:
                 port=self.port,
                 directory=self.directory,
                 probe=probe,
+                cycle=cycle,
+                gap=gap,
             )
         )
 
@@ -118,6 +131,16 @@ class MoatServer:
                 raise MoatError(f"server {self.name} did not start:\n{log_text}")
             time.sleep(0.05)
         return self
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): connections stay open and are silent."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on (SIGCONT)."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it orderly (SIGTERM): it says so, and saves what it knows."""

@@ -2,7 +2,10 @@
 
 from itertools import pairwise
 
+from firmware_bridge.server.ballot import Init, Parameters, Ping
 from firmware_bridge.server.election import REPEAT, Election
+from firmware_bridge.server.ring import Ring
+from firmware_bridge.server.turns import Turns
 
 
 def election(name: str = "m") -> Election:
@@ -27,13 +30,21 @@ def test_stands_back() -> None:
     mine = election()
     mine.announced("real", there=True, now=0.1)
     mine.claimed("real", 0.1)
-    mine.linked("real", up=True)
+    mine.linked("real", up=True, now=0.0)
     assert not any(mine.due(float(now)) for now in range(1000))
     assert mine.others == ["real"]
-    mine.linked("real", up=False)
-    mine.pinged("real", 1000.0)
-    assert not mine.due(1070.0)
-    assert mine.due(1076.0), "silent, and not to be reached"
+    mine.linked("real", up=False, now=1000.0)
+    assert not mine.due(1003.5)
+    mine.linked("real", up=True, now=1003.5)
+    assert not mine.due(1005.0), "reached again"
+    mine.linked("real", up=False, now=1100.0)
+    assert mine.due(1104.0), "nobody answers any more"
+    far = election()
+    far.announced("real", there=True, now=0.1)
+    far.claimed("real", 0.1)
+    far.heard(Init("real"), 1000.0)
+    assert not far.due(1074.0)
+    assert far.due(1076.0), "silent, and never reached"
 
 
 def test_takes_over() -> None:
@@ -42,7 +53,7 @@ def test_takes_over() -> None:
         mine = election()
         mine.announced("real", there=True, now=0.0)
         mine.claimed("real", 0.0)
-        mine.linked("real", up=True)
+        mine.linked("real", up=True, now=0.0)
         assert not mine.due(50.0)
         if message == "will":
             mine.announced("real", there=False, now=50.0)
@@ -52,12 +63,12 @@ def test_takes_over() -> None:
     mine = election()
     for name in ("a", "real", "z"):
         mine.announced(name, there=True, now=0.0)
-        mine.linked(name, up=True)
-    mine.pinged("z", 40.0)
+        mine.linked(name, up=True, now=0.0)
+    mine.heard(Init("z"), 40.0)
     mine.claimed("real", 0.0)
     mine.announced("real", there=False, now=50.0)
     times = [now / 2 for now in range(100, 160) if mine.due(now / 2)]
-    assert times[0] == 63.0
+    assert times[0] == 61.5
     assert times[0] - 50 < 15
 
 
@@ -65,7 +76,7 @@ def test_somebody_else_was_quicker() -> None:
     mine = election()
     for name in ("a", "real"):
         mine.announced(name, there=True, now=0.0)
-        mine.linked(name, up=True)
+        mine.linked(name, up=True, now=0.0)
     mine.claimed("real", 0.0)
     mine.announced("real", there=False, now=50.0)
     assert not mine.due(51.0)
@@ -81,7 +92,7 @@ def test_yields() -> None:
         assert mine.due(1.0)
         mine.announced(name, there=True, now=10.0)
         if pings:
-            mine.pinged(name, 10.0)
+            mine.heard(Init(name), 10.0)
         mine.claimed(name, 11.0)
         assert mine.main is stays
         assert mine.due(11.0) is stays
@@ -92,9 +103,9 @@ def test_says_of_itself() -> None:
     mine = election()
     mine.announced("m", there=True, now=0.0)
     mine.claimed("m", 0.0)
-    mine.pinged("m", 0.0)
+    mine.heard(Init("m"), 0.0)
     mine.down("m", 0.0)
-    mine.linked("nobody", up=True)
+    mine.linked("nobody", up=True, now=0.0)
     assert mine.due(1.0)
     mine.claimed("nobody", 2.0)
     assert mine.main
@@ -116,7 +127,90 @@ def test_the_main_server_never_said_so() -> None:
     """Servers that are there, none of which is the main one: after some patience."""
     mine = election()
     mine.announced("a", there=True, now=0.0)
-    mine.linked("a", up=True)
+    mine.linked("a", up=True, now=0.0)
     times = [now / 2 for now in range(2, 40) if mine.due(now / 2)]
     assert times
     assert times[0] <= 6
+
+
+def test_broker_forgot() -> None:
+    """Who is main says so again; who is not waits for who is."""
+    mine = election()
+    assert mine.due(1.0)
+    mine.renew(5.0)
+    assert mine.due(5.0)
+    standing = election()
+    standing.announced("a", there=True, now=0.0)
+    standing.linked("a", up=True, now=0.0)
+    standing.claimed("a", 0.0)
+    standing.renew(5.0)
+    assert not standing.due(5.0)
+
+
+def test_crowd() -> None:
+    """Names without number are not kept, and odd ones are none."""
+    mine = election()
+    for number in range(1000):
+        mine.heard(Init(f"ghost{number}"), 1.0)
+        mine.announced(f"srv{number}", there=True, now=1.0)
+    mine.heard(Init("a/b"), 1.0)
+    mine.announced("a/b", there=True, now=1.0)
+    assert len(mine._peers) == 256
+    assert len(mine.others) <= 256
+    assert "a/b" not in mine.others
+    assert mine.ballots(1.0) == ()
+
+
+def turns(name: str = "m") -> Turns:
+    parameters = Parameters(cycle=6, gap=1)
+    ring = Ring(name, parameters=parameters)
+    ring.join(0.0)
+    return Turns(name, 0.0, ring=ring)
+
+
+def test_takes_turns() -> None:
+    """It is the main server while it is its turn, and whenever nobody else is."""
+    mine = turns()
+    assert mine.ballots(0.5)[0] == Init("m")
+    assert mine.due(1.0), "nobody is there"
+    assert mine.main
+    assert mine.wake == 8.0
+    mine.announced("real", there=True, now=2.0)
+    mine.heard(Ping("real", True, ("real",)), 2.0)
+    mine.claimed("real", 7.0)
+    assert not mine.main
+    mine.claimed("m", 7.0)
+    assert mine.owner == "real"
+    mine.linked("real", up=True, now=7.0)
+    now = 7.0
+    while not mine.main:
+        now = max(now, mine.wake)
+        mine.ballots(now)
+        mine.due(now)
+    assert mine.ring.members == ["m", "real"]
+    assert now < 20
+    mine.renew(now)
+    mine.ballots(now)
+    assert mine.due(now), "the broker is back"
+    assert mine.wake == now + 8
+
+
+def test_follows_in_turns() -> None:
+    """A main server that has ended is replaced as the ring does it, and however the ring is."""
+    mine = turns()
+    for name in ("a", "b"):
+        mine.announced(name, there=True, now=0.1)
+        mine.linked(name, up=True, now=0.1)
+    mine.ballots(0.1)
+    mine.heard(Ping("a", True, ("a", "m", "b")), 0.1)
+    mine.claimed("a", 1.1)
+    mine.down("a", 3.0)
+    assert mine.wake == 3.0 + 1 / 3
+    mine.ballots(mine.wake)
+    assert mine.due(3.4)
+    outside = turns()
+    outside.announced("a", there=True, now=0.1)
+    outside.linked("a", up=True, now=0.1)
+    outside.claimed("a", 0.1)
+    outside.down("a", 3.0)
+    assert outside.due(3.0), "nobody else is left"

@@ -269,7 +269,7 @@ async def test_two_servers(serve: Start, join: Start, peer: Peer) -> None:
     assert not two.tree.store.find(["deleted"]).alive
     assert not two.election.main
     mine, theirs = await join(one, "_one"), await join(two, "_two")
-    await until(lambda: one.peers._links["two"].status.connected)
+    await until(lambda: "two" in one.peers._links and one.peers._links["two"].status.connected)
     service: Any = asyncio.create_task(mine.until(lambda frame: frame[1:2] == [["do", "it"]]))
     call = asyncio.create_task(theirs.call(["srv", "one", "cl", "_one", "do", "it"], 5))
     asked = (await service)[-1]

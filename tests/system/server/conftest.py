@@ -18,6 +18,8 @@ from tests.support.moat import ROOT, MoatServer
 from tests.support.mosquitto import Mosquitto
 from tests.support.running import running
 
+from .witness import Witness
+
 
 @pytest.fixture(autouse=True)
 def sockets(socket_enabled: None) -> None:
@@ -41,11 +43,35 @@ async def real(broker: Mosquitto) -> AsyncIterator[MoatServer]:
 
 
 @pytest.fixture
+async def reals(broker: Mosquitto) -> AsyncIterator[Callable[[str], Any]]:
+    """Start real servers by name; they are killed with the test."""
+    servers: list[MoatServer] = []
+
+    async def start(name: str, *, first: bool = False, **options: Any) -> MoatServer:
+        server = MoatServer(broker, name=name, **options)
+        servers.append(server)
+        await asyncio.to_thread(server.start, first=first)
+        return server
+
+    yield start
+    await asyncio.gather(*(asyncio.to_thread(server.close) for server in servers))
+
+
+@pytest.fixture
+async def witness(broker: Mosquitto) -> AsyncIterator[Witness]:
+    """Note what servers tell each other."""
+    async with Witness.of(broker) as witness:
+        yield witness
+
+
+@pytest.fixture
 async def serve(broker: Mosquitto, tmp_path: File) -> AsyncIterator[Callable[..., Any]]:
     """Start our server, at a Unix socket if one is given."""
     async with AsyncExitStack() as stack:
 
-        async def start(name: str = "ours", *, socket: File | None = None) -> Server:
+        async def start(
+            name: str = "ours", *, socket: File | None = None, **options: Any
+        ) -> Server:
             listeners = [Listener(port=0)]
             if socket is not None:
                 listeners.append(Listener(name="local", path=str(socket)))
@@ -55,6 +81,7 @@ async def serve(broker: Mosquitto, tmp_path: File) -> AsyncIterator[Callable[...
                 name=name,
                 listeners=tuple(listeners),
                 journal=JournalConfig(directory=tmp_path / name, flush=0.001),
+                **options,
             )
             server = Server(config)
             server.task = await stack.enter_async_context(running(server.run()))  # type: ignore[attr-defined]
