@@ -81,15 +81,22 @@ class Announcer:
         await self._presence.confirm(self._presence.compose(service.path, said, seen=seen)[1])
 
     async def _withdraw(self, service: Service) -> None:
-        self._services.remove(service)
+        """Take an announcement back; if the link ends meanwhile, its goodbye does."""
+        if service.superseded or service not in self._announced:
+            self._services.remove(service)
         if service not in self._announced:
             return
         self._announced.discard(service)
         for topic in (service.path.topic, service.stop_path.topic):
             self._handlers.pop(topic, None)
-        await self._presence.subscriptions.drop(*_interests(service))
-        if not service.superseded:
-            await self._data.set(service.path, ABSENT)
+        try:
+            await self._presence.subscriptions.drop(*_interests(service))
+            if not service.superseded:
+                await self._data.set(service.path, ABSENT)
+        except LinkError:
+            self._services.remove(service)
+            raise
+        self._services.remove(service)
 
     def _heard(self, service: Service, packet: Publish) -> None:
         """Somebody announced something in a place of ours; most of the time it is our echo."""

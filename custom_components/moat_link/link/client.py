@@ -153,6 +153,10 @@ class Link:
         """Go through a subtree, parents first; `run` is only in it when asked for by name."""
         return self._here().data.walk(path.resolve(), min_depth, max_depth)
 
+    async def deletions(self, path: Path) -> list[Message]:
+        """Return the deletions in a subtree that the server remembers; none if it does not tell."""
+        return await self._here().data.deletions(path.resolve())
+
     async def list(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
         return await self._here().data.children(path.resolve())
@@ -190,16 +194,26 @@ class Link:
     # Writing
 
     def publish(
-        self, path: Path, value: Value, *, retain: bool = True, time: float | None = None
+        self,
+        path: Path,
+        value: Value,
+        *,
+        retain: bool = True,
+        time: float | None = None,
+        origin: str | None = None,
+        keywords: Mapping[str, Value] | None = None,
     ) -> Message:
         """Write a node and forget; `time` is when its source took the value.
 
-        Written again with the same time and value, the message is the same again.
+        Written again with the same time and value, the message is the same again. With an `origin`
+        (and `keywords` of the metadata) it is somebody else that we write for.
         """
         presence = self._here().presence
         path = path.resolve()
         seen = self._watches.seen(path.topic)
-        message, packet = presence.compose(path, value, retain=retain, seen=seen, source=time)
+        message, packet = presence.compose(
+            path, value, retain=retain, seen=seen, source=time, origin=origin, keywords=keywords
+        )
         presence.send(packet)
         return message
 
@@ -238,14 +252,17 @@ class Link:
         *,
         value: Value = None,
         on_stop: OnStop | None = None,
+        host: str | None = None,
+        up: bool = True,
     ) -> Service:
         """Offer a service at `run.host.<our host>.<name>` until it is closed.
 
         A command takes positional and keyword arguments; it refuses with RefusedError. `on_stop` is
-        told when somebody wants the service to end, or takes its place.
+        told when somebody wants the service to end, or takes its place. `host` stands for our host
+        where a service has a place for the whole installation; `up` tells that it is ready.
         """
-        path = HOSTS / self.config.host / name
-        service = Service(path, commands, value, on_stop, self._service_changed)
+        path = HOSTS / (host or self.config.host) / name
+        service = Service(path, commands, value, on_stop, self._service_changed, up=up)
         self._services.add(service)
         self._service_changed(service)
         return service

@@ -66,6 +66,16 @@ class Data:
         """Return what a number was, in intervals."""
         return self._remembering(path).samples(path, step, start, end, newest, item)
 
+    async def deletions(self, path: Path) -> list[Message]:
+        """Return the deletions in a subtree that the server remembers."""
+        if (server := self._server_for(path)) is None:
+            return []
+        try:
+            found = [message async for message in server.walk(path, deleted=True)]
+        except RefusedError:  # the real servers do not know the keyword
+            return []
+        return [message for message in found if message.value is ABSENT]
+
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
         if (server := self._server_for(path)) is not None:

@@ -48,12 +48,14 @@ def record(host: str, server: str | None) -> Value:
     return known if server is None else {**known, "srv": server}
 
 
-def announcement(client_id: str, path: Path, value: Value, *, stopping: str | None = None) -> Value:
+def announcement(
+    client_id: str, path: Path, value: Value, *, up: bool = True, stopping: str | None = None
+) -> Value:
     """Return what `run.host.…` says about a service of ours."""
     said: dict[Key, Value] = {
         "id": client_id,
         "path": path,
-        "up": stopping is None,
+        "up": up and stopping is None,
         "request": True,
     }
     if value is not None and value is not ABSENT:

@@ -116,7 +116,7 @@ class Online:
             self._handlers.clear()
             self._watches.remove(self._discovery)
             if not presence.session.closed:
-                await presence.goodbye(service.path for service in shared.services)
+                await presence.goodbye(each.path for each in shared.services.announced)
                 former.discard(presence.id)
         raise reason
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self
 
 from .clock import Stamps
@@ -75,15 +75,19 @@ class Presence:
         retain: bool = True,
         seen: float | None = None,
         source: float | None = None,
+        origin: str | None = None,
+        keywords: Mapping[str, Value] | None = None,
     ) -> tuple[Message, Publish]:
         """Return a new message for a node and its packet; EncodeError names the path.
 
-        `seen` is the newest time known of the node; `source` when the value was taken, if not now.
+        `seen` is the newest time known of the node; `source` when the value was taken, if not now;
+        `origin` and `keywords` are for the metadata, if it is not us who says it.
         """
         payload, text = _encode(path, value)
         content = hash((payload, text))
         time = self._stamps.stamp(path.topic, seen=seen, source=source, content=content)
-        message = Message(path.topic, value, Meta(self.id, time), retain)
+        meta = Meta(origin or self.id, time, keywords=keywords or {})
+        message = Message(path.topic, value, meta, retain)
         return message, self._packet(path, payload, text, message.meta, retain)
 
     def event(self, path: Path, value: Value, time: float) -> Publish:

@@ -102,15 +102,24 @@ class Server:
         await self._connection.request(("d", "delete"), (message.path, meta), keywords)
 
     async def walk(
-        self, path: Path, *, min_depth: int = 0, max_depth: int | None = None
+        self,
+        path: Path,
+        *,
+        min_depth: int = 0,
+        max_depth: int | None = None,
+        deleted: bool = False,
     ) -> AsyncIterator[Message]:
-        """Go through a subtree, parents first; `run` is not in it."""
+        """Go through a subtree, parents first; `run` is not in it.
+
+        `deleted` asks for deletions as well: servers of ours tell them, others may refuse.
+        """
         await self.catch_up()
         arguments: list[Value] = [path]
         if min_depth or max_depth is not None:
             arguments += [None, min_depth, max_depth]
         below = Path()
-        async with self._connection.stream(("d", "walk"), *arguments) as stream:
+        keywords: dict[str, Value] = {"deleted": True} if deleted else {}
+        async with self._connection.open_stream(("d", "walk"), arguments, keywords) as stream:
             async for item in stream:
                 match item.arguments:
                     case (int(depth), Path() | [*_] as rest, value, *meta):

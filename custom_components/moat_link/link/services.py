@@ -38,11 +38,14 @@ class Service:
         value: Value,
         on_stop: OnStop | None,
         changed: Callable[[Service], None],
+        *,
+        up: bool = True,
     ) -> None:
         """Offer commands by their (dotted) name; `changed` is told when there is news to announce."""
         self.path = path
         self.key = fresh_name()
         self.value = value
+        self.up = up
         self.stopped: str | None = None
         self._commands = {Path.parse(name): each for name, each in commands.items()}
         self._on_stop = on_stop
@@ -60,12 +63,13 @@ class Service:
 
     def announce(self, client_id: str) -> Value:
         """Return what to say about this service now."""
-        return announcement(client_id, Path(self.key), self.value)
+        return announcement(client_id, Path(self.key), self.value, up=self.up)
 
-    def update(self, value: Value) -> None:
-        """Announce another value."""
-        if value != self.value:
+    def update(self, value: Value, *, up: bool = True) -> None:
+        """Announce another value, and whether the service is ready."""
+        if value != self.value or up is not self.up:
             self.value = value
+            self.up = up
             self._changed(self)
 
     def close(self) -> None:
@@ -114,6 +118,11 @@ class Services:
     def __iter__(self) -> Iterator[Service]:
         """Go through the services that are offered."""
         return iter([service for service in self._services.values() if service.stopped is None])
+
+    @property
+    def announced(self) -> list[Service]:
+        """Return the services whose announcement is, or may still be, ours."""
+        return [service for service in self._services.values() if not service.superseded]
 
     def add(self, service: Service) -> None:
         """Take calls for a service."""
