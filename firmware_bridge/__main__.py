@@ -6,12 +6,17 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 from . import linkcli
 from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
+from .gates import cli as gates_cli
+from .gates.config import GatesOptions
+from .gates.gates import Gates, driving
 from .link.client import Link, LinkConfig
 from .server import cli
 from .server.config import ServerConfig, ServerConfigError
@@ -63,12 +68,26 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop, number.name)
-    if server is None:
+    async with AsyncExitStack() as beside:
+        if server is not None:
+            running = await beside.enter_async_context(serving(server))
+            loop.add_signal_handler(signal.SIGHUP, running.reload)
+        if config.drives_gates:
+            options = config.gates or GatesOptions()
+            gates = driving(replace(settings, name="gates"), language=options.language)
+            await beside.enter_async_context(gates)
         await bridge.run(forget=forget)
-        return
-    async with serving(server) as running:
-        loop.add_signal_handler(signal.SIGHUP, running.reload)
-        await bridge.run(forget=forget)
+
+
+def _server(options: argparse.Namespace) -> int:
+    return cli.execute(options, beside=None if options.no_gates else _gates)
+
+
+def _gates(server: ServerConfig) -> AbstractAsyncContextManager[Gates]:
+    """Drive the gates of the installation that a server of ours serves."""
+    needed = not server.anonymous and not server.announce_token
+    token = next(iter(server.all_tokens().values()), None) if needed else None
+    return driving(LinkConfig(broker=server.broker, root=server.root, name="gates", token=token))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser("server", help="run a MoaT-Link server")
     server.add_argument("-v", "--verbose", action="store_true", help="log details")
     cli.add_arguments(server)
-    server.set_defaults(execute=cli.execute)
+    server.add_argument("--no-gates", action="store_true", help="leave the gates to others")
+    server.set_defaults(execute=_server)
+    gates = commands.add_parser("gates", help="translate between MoaT data and plain MQTT topics")
+    gates.add_argument("-v", "--verbose", action="store_true", help="log details")
+    gates_cli.add_arguments(gates)
+    gates.set_defaults(execute=gates_cli.execute)
     link = commands.add_parser("link", help="look at an installation, and change it")
     link.add_argument("-v", "--verbose", action="store_true", help="log details")
     linkcli.add_arguments(link)

@@ -15,6 +15,7 @@ from typing import Any, override
 import voluptuous as vol
 
 from .driver import Configure, Opener
+from .gates.config import GatesOptions, gates_table
 from .link.errors import DecodeError
 from .link.path import Path
 from .serve import server_table
@@ -62,7 +63,14 @@ class Config:
     prefix: Path = field(default_factory=lambda: Path(DEFAULT_PREFIX))
     discovery: bool = True
     server: ServerOptions | None = None
+    gates: GatesOptions | None = None
+    """None: they are driven if the bridge is the server."""
     drivers: Mapping[str, Opener]
+
+    @property
+    def drives_gates(self) -> bool:
+        """Whether to drive the installation's gates."""
+        return self.server is not None if self.gates is None else self.gates.enabled
 
     @override
     def __repr__(self) -> str:
@@ -101,6 +109,7 @@ def parse(
         **checked["link"],
         **checked["bridge"],
         server=checked["server"],
+        gates=checked["gates"],
         drivers=openers,
     )
 
@@ -151,6 +160,7 @@ def _schema(directory: FilePath) -> vol.Schema:
             ),
             vol.Optional("bridge", default=dict): bridge,
             vol.Optional("server", default=None): vol.Any(None, server_table(directory, secret)),
+            vol.Optional("gates", default=None): vol.Any(None, gates_table),
             vol.Required("driver"): vol.All({_NAME: dict}, vol.Length(min=1)),
         }
     )

@@ -5,6 +5,8 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path as File
 
 from ..link.errors import DecodeError
@@ -98,29 +100,33 @@ def configure(options: argparse.Namespace) -> ServerConfig:
     return given.on(broker, root)
 
 
-def execute(options: argparse.Namespace) -> int:
-    """Run a server; return the exit code: 0 orderly, 1 failed, 2 wrong configuration."""
+type Beside = Callable[[ServerConfig], AbstractAsyncContextManager[object]]
+
+
+def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
+    """Run a server, and something beside it; return 0 orderly, 1 failed, 2 wrong configuration."""
     try:
         config = configure(options)
     except (ServerConfigError, OSError) as err:
         sys.stderr.write(f"{err}\n")
         return 2
     try:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, beside))
     except OSError as err:
         sys.stderr.write(f"{err}\n")
         return 1
     return 0
 
 
-async def _run(config: ServerConfig) -> None:
+async def _run(config: ServerConfig, beside: Beside | None) -> None:
     server = Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     gc.set_threshold(50_000, 20, 100)  # the tree has no cycles
-    await server.run()
+    async with beside(config) if beside is not None else nullcontext():
+        await server.run()
 
 
 def _history(text: str) -> tuple[str, Keep]:

@@ -1,0 +1,1 @@
+"""Gates: plain MQTT topics and MoaT data, translated into each other (docs/gates.md)."""

@@ -1,0 +1,127 @@
+"""All gates of an installation that nobody else drives: one job for each entry below `gate`."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from ..link.client import Link, LinkConfig
+from ..link.clock import Clock, SystemClock
+from ..link.codec import ABSENT, Value
+from ..link.identity import PING
+from ..link.message import Message
+from ..link.path import Path
+from ..owners import Owners
+from .alike import alike
+from .entry import is_ours
+from .job import PLACE, Job
+from .show import Show
+
+_LOGGER = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+"""Seconds between the end of a gate and its start with another entry."""
+
+
+class Gates:
+    """Follows the entries, and keeps their jobs running."""
+
+    def __init__(self, link: Link, clock: Clock | None = None, *, language: str = "en") -> None:
+        """Take a link that somebody runs; names are shown in this language."""
+        self.jobs: dict[Path, Job] = {}
+        self._link = link
+        self._clock = clock or SystemClock()
+        self._owners = Owners(link, self._clock)
+        self._show = Show(link, self._clock, language)
+        self._entries: dict[Path, Value] = {}
+        self._tasks: dict[Path, asyncio.Task[None]] = {}
+        self._values: dict[Path, Value] = {}
+        self._changed = asyncio.Event()
+        self._was_connected = False
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        unsubscribe = self._link.on_status(self._on_status)
+        pings = self._link.watch(PING, self._owners.listen, snapshot=False)
+        entries = self._link.watch(PLACE, self._on_entry, on_mark=self._changed.set)
+        self._on_status()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._show.run())
+                while True:
+                    await self._changed.wait()
+                    self._changed.clear()
+                    if entries.complete:
+                        await self._arrange()
+                        self._show.known(set(self._entries))
+        finally:
+            for name in list(self._tasks):
+                await self._end(name)
+            unsubscribe()
+            pings.close()
+            entries.close()
+
+    def _on_status(self) -> None:
+        connected = self._link.status.connected
+        if connected and not self._was_connected:
+            self._owners.begin()
+        self._was_connected = connected
+
+    def _on_entry(self, message: Message) -> None:
+        name = message.path[len(PLACE) :]
+        if message.value is ABSENT or not len(name) or not is_ours(message.value):
+            self._entries.pop(name, None)
+        else:
+            self._entries[name] = message.value
+        self._changed.set()
+
+    async def _arrange(self) -> None:
+        """End what is not wanted any more, start what is, and start anew what has changed."""
+        for name in [name for name in self._tasks if name not in self._entries]:
+            await self._end(name)
+        for name, value in list(self._entries.items()):
+            if name not in self._tasks:
+                self._start(name, value)
+            elif not alike(self._values[name], value):
+                await self._end(name)
+                self._start(name, value, PAUSE)
+
+    def _start(self, name: Path, value: Value, pause: float = 0.0) -> None:
+        job = Job(name, value, self._link, self._owners, self._clock, self._show.changed)
+        self.jobs[name] = job
+        self._values[name] = value
+
+        async def run() -> None:
+            await asyncio.sleep(pause)
+            await job.run()
+
+        self._tasks[name] = asyncio.ensure_future(run())
+
+    async def _end(self, name: Path) -> None:
+        task = self._tasks.pop(name)
+        self._show.ended(self.jobs.pop(name))
+        del self._values[name]
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOGGER.error("Gate %s has failed", name, exc_info=error)
+
+
+@asynccontextmanager
+async def driving(config: LinkConfig, *, language: str = "en") -> AsyncIterator[Gates]:
+    """Drive the installation's gates for as long as the context lasts."""
+    link = Link(config)
+    gates = Gates(link, language=language)
+    linked = asyncio.ensure_future(link.run())
+    working = asyncio.ensure_future(gates.run())
+    try:
+        yield gates
+    finally:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        await asyncio.sleep(0)
+        linked.cancel()
+        await asyncio.wait([linked])

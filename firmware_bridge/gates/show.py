@@ -1,0 +1,174 @@
+"""Shows gates as devices: a description each, and what they count (docs/wire.md)."""
+
+import asyncio
+import contextlib
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+from ..link.client import Link
+from ..link.clock import Clock
+from ..link.codec import ABSENT, Key, Value
+from ..link.errors import LinkError
+from ..link.message import Message
+from ..link.path import Path
+
+if TYPE_CHECKING:
+    from .job import Job
+
+INTERVAL: Final = 10.0
+"""Seconds between two messages that tell nothing but counters."""
+COUNTS: Final = Path("run", "gate")
+"""Where a gate's state and counters are published."""
+_DEVICES: Final = Path("device")
+_SERVICES: Final = Path("run", "host", "gate")
+_STATES: Final = ("starting", "running", "backoff", "stopped")
+_TICK: Final = 0.25
+
+_NAMES: Final[dict[str, dict[str, str]]] = {
+    "en": {
+        "device": "Gate {name}",
+        "state": "State",
+        "in": "Values taken in",
+        "out": "Messages sent out",
+        "errors": "Untranslatable messages",
+        "dropped": "Dropped messages",
+        "nodes": "Nodes",
+        "last_error": "Last error",
+    },
+    "de": {
+        "device": "Gate {name}",
+        "state": "Zustand",
+        "in": "Übernommene Werte",
+        "out": "Gesendete Nachrichten",
+        "errors": "Unübersetzbare Nachrichten",
+        "dropped": "Verworfene Nachrichten",
+        "nodes": "Knoten",
+        "last_error": "Letzter Fehler",
+    },
+}
+LANGUAGES: Final = tuple(_NAMES)
+
+
+def device_id(name: Path) -> str:
+    """Return the device id of a gate; names that are no ids get a number that is theirs."""
+    text = "gate-" + "-".join(map(str, name))
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) and all(isinstance(each, str) for each in name):
+        return text
+    number = hashlib.sha256(name.topic.encode()).hexdigest()[:8]
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:50] + "-" + number
+
+
+def description(name: Path, language: str = "en") -> dict[Key, Value]:
+    """Return how a gate describes itself."""
+    words = _NAMES[language]
+    path = COUNTS / name
+
+    def point(key: str, quantity: str, **more: Value) -> dict[Key, Value]:
+        known: dict[str, Value] = {"key": key, "quantity": quantity, "name": words[key]}
+        known |= {"path": path, "item": key, "category": "diagnostic"}
+        return dict((known | more).items())
+
+    def counter(key: str) -> dict[Key, Value]:
+        return point(key, "count", state_class="total_increasing")
+
+    return {
+        "v": 1,
+        "name": words["device"].format(name=name),
+        "kind": "translator",
+        "maker": "MoaT",
+        "model": "MQTT",
+        "alive": _SERVICES / name,
+        "points": [
+            point("state", "enum", options=[*_STATES]),
+            counter("in"),
+            counter("out"),
+            counter("errors"),
+            counter("dropped"),
+            point("nodes", "count"),
+            point("last_error", "text"),
+        ],
+    }
+
+
+class Show:
+    """Publishes descriptions and counters; says nothing new more than every ten seconds."""
+
+    def __init__(self, link: Link, clock: Clock, language: str = "en") -> None:
+        """Publish on this link."""
+        self._link = link
+        self._clock = clock
+        self._language = language
+        self._jobs: dict[Path, Job] = {}
+        self._said: dict[Path, tuple[Value, float]] = {}
+        self._urgent: set[Path] = set()
+        self._gone: set[Path] = set()
+        self._described: dict[str, Path] = {}
+        self._known: set[Path] | None = None
+
+    def changed(self, job: Job) -> None:
+        """Take note of another state."""
+        if job.announced:
+            self._jobs[job.name] = job
+            self._urgent.add(job.name)
+        else:
+            self._jobs.pop(job.name, None)
+
+    def ended(self, job: Job) -> None:
+        """Take note that there is no such gate any more, or that it starts anew."""
+        self._jobs.pop(job.name, None)
+        self._said.pop(job.name, None)
+
+    def known(self, names: set[Path]) -> None:
+        """Take note of all gates that there are; others are not shown any more."""
+        self._known = names
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        devices = self._link.watch(_DEVICES, self._on_device)
+        unsubscribe = self._link.on_status(self._on_status)
+        try:
+            while True:
+                if self._link.status.ready and devices.complete:
+                    with contextlib.suppress(LinkError):
+                        self._sweep()
+                        self._publish(self._clock.monotonic())
+                await asyncio.sleep(_TICK)
+        finally:
+            unsubscribe()
+            devices.close()
+
+    def _on_status(self) -> None:
+        if not self._link.status.connected:
+            self._said.clear()
+
+    def _on_device(self, message: Message) -> None:
+        """Remember which gates are described."""
+        match message.value:
+            case {"alive": Path() as alive} if alive.starts_with(_SERVICES):
+                self._described[message.topic] = alive.relative_to(_SERVICES)
+            case _:
+                self._described.pop(message.topic, None)
+
+    def _sweep(self) -> None:
+        """Remove what describes gates that are not there."""
+        if self._known is None:
+            return
+        for topic, name in list(self._described.items()):
+            if name not in self._known:
+                self._link.publish(Path.from_topic(topic), ABSENT)
+                self._link.publish(COUNTS / name, ABSENT)
+                del self._described[topic]
+
+    def _publish(self, now: float) -> None:
+        for name, job in list(self._jobs.items()):
+            value = job.counters.told(job.state)
+            said, when = self._said.get(name, (None, float("-inf")))
+            if said is None:
+                device = _DEVICES / device_id(name)
+                self._link.publish(device, description(name, self._language))
+                self._described[device.topic] = name
+            if value != said and (name in self._urgent or now - when >= INTERVAL):
+                self._link.publish(COUNTS / name, value)
+                self._said[name] = (value, now)
+            self._urgent.discard(name)
