@@ -14,7 +14,8 @@ from tests.support.lab import LabError
 
 from .furniture import furnish
 from .pictures import take_pictures
-from .world import MissingError, World, eventually
+from .plug import LOAD
+from .world import GATE_DEVICE, MissingError, World, eventually
 
 SECONDS = 15.0
 HEALING = 40.0
@@ -157,6 +158,25 @@ async def _switch_switches(world: World) -> None:
     await eventually(look, "the heater's power at the meter", SECONDS)
     await world.lab.call("switch", "turn_off", entity_id=relay)
     await world.reaches(relay, "off", timeout=SECONDS)
+
+
+async def _gate_translates(world: World) -> None:
+    """A plug that speaks plain JSON switches and measures; the gate counts what it translates."""
+    relay, power = world.entity("plug", "relay"), world.entity("plug", "power")
+    taken, sent = world.entity(GATE_DEVICE, "in"), world.entity(GATE_DEVICE, "out")
+    await world.lab.call("switch", "turn_on", entity_id=relay)
+    await world.reaches(relay, "on", timeout=SECONDS)
+
+    async def draws() -> bool:
+        return float((await world.state(power))["state"]) == LOAD
+
+    await eventually(draws, f"the plug draws {LOAD} W", SECONDS)
+
+    async def counts() -> bool:
+        return min([float((await world.state(each))["state"]) for each in (taken, sent)]) > 0
+
+    await eventually(counts, "the gate counts both ways", 2 * SECONDS)
+    await world.reaches(world.entity(GATE_DEVICE, "state"), "running", timeout=SECONDS)
 
 
 async def _refusal_is_told(world: World) -> None:
@@ -315,6 +335,7 @@ CHECKS: dict[str, Check] = {
     "every point has a value": _all_values,
     "values move": _values_move,
     "a switch switches": _switch_switches,
+    "a plain MQTT plug obeys, through a gate": _gate_translates,
     "a refusal is told": _refusal_is_told,
     "a number sets": _number_sets,
     "the light dims": _light_dims,

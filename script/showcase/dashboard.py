@@ -141,6 +141,8 @@ def _controls(find: Find, picked: str, text: Callable[[str], str]) -> list[Card]
             _tile(
                 find("blind", "cover"), features=["cover-open-close", "cover-position"], columns=12
             ),
+            _tile(find("plug", "relay"), features=["toggle"]),
+            _tile(find("plug", "power"), color="amber"),
         ),
         _section(
             text("Garden"),

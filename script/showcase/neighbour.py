@@ -28,8 +28,8 @@ SCHEMA: Value = {
 
 
 @contextlib.asynccontextmanager
-async def neighbour(port: int, root: str, path: str) -> AsyncIterator[None]:
-    """Publish for as long as the context lasts."""
+async def neighbour(port: int, root: str, path: str) -> AsyncIterator[Link]:
+    """Publish for as long as the context lasts; the link is for others, too."""
     link = Link(
         LinkConfig(
             broker=BrokerConfig(host="127.0.0.1", port=port),
@@ -42,7 +42,8 @@ async def neighbour(port: int, root: str, path: str) -> AsyncIterator[None]:
         asyncio.create_task(_publish(link, Path.parse(path)), name="freezer"),
     ]
     try:
-        yield
+        await link.wait_ready(10)
+        yield link
     finally:
         for task in reversed(tasks):
             task.cancel()

@@ -10,7 +10,7 @@ from firmware_bridge.drivers.simulator.german import GERMAN
 from tests.support.browser import Browser
 
 from .furniture import URL_PATH, draw
-from .world import DOMAIN, PICKED, MissingError, World
+from .world import DOMAIN, GATE_DEVICE, PICKED, MissingError, World
 
 WIDE = 1680
 HIGH = 1500
@@ -165,6 +165,10 @@ async def _board(browser: Browser, world: World) -> None:
     await _device(browser, world, "board", HIGH)
 
 
+async def _gate(browser: Browser, world: World) -> None:
+    await _device(browser, world, GATE_DEVICE, 900)
+
+
 async def _device(browser: Browser, world: World, device: str, height: int) -> None:
     devices = await world.devices()
     await _size(browser, height)
@@ -194,5 +198,6 @@ PICTURES: dict[str, Callable[[Browser, World], Awaitable[None]]] = {
     "device-battery": _battery,
     "device-cell": _cell,
     "device-board": _board,
+    "device-gate": _gate,
 }
 """In this order, for a step of a flow goes on where the one before has ended."""

@@ -8,17 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from firmware_bridge.link.client import Link
 from tests.support.lab import Lab
 from tests.support.mosquitto import Mosquitto, free_port
 
 from .neighbour import neighbour
 from .place import Site
+from .plug import GATE, introduce, plug
 
 DOMAIN = "moat_link"
 ROOT = "moat.demo"
 INTEGRATION = Path("custom_components/moat_link")
 BRIDGE_PYTHON = Path(".venv-link/bin/python")
 PICKED = "garage.freezer"
+GATE_DEVICE = f"gate-{GATE}"
 PATIENCE = 60.0
 ROUND = 0.1  # s between two looks
 
@@ -41,6 +44,9 @@ discovery = false
 [server]
 listen = ["127.0.0.1:{server_port}"]
 save = "server"
+
+[gates]
+language = "{language}"
 
 [driver.home]
 type = "simulator"
@@ -97,6 +103,7 @@ class World:
         (self.directory / "bridge.log").write_bytes(b"")
         self.bridge: asyncio.subprocess.Process | None = None
         self.entry_id = ""
+        self._neighbour: Link
         self._stack = contextlib.AsyncExitStack()
         self._entities: dict[str, dict[str, Any]] = {}
 
@@ -107,7 +114,11 @@ class World:
             await asyncio.to_thread(self.broker.start)
             stack.push_async_callback(self._stop_bridge)
             await self._start_bridge()
-            await stack.enter_async_context(neighbour(self.broker.port, ROOT, PICKED))
+            self._neighbour = await stack.enter_async_context(
+                neighbour(self.broker.port, ROOT, PICKED)
+            )
+            introduce(self._neighbour, self.language)
+            await stack.enter_async_context(plug(self.broker.port))
             self.say("Starting Home Assistant …")
             await stack.enter_async_context(self.lab)
             await self._set_up()
@@ -123,6 +134,7 @@ class World:
         self.language = language
         await self._stop_bridge()
         await self._start_bridge()
+        introduce(self._neighbour, language)
         await self.lab.ws({"type": "config/core/update", "language": language})
         await self.lab.api("POST", f"/api/config/config_entries/entry/{self.entry_id}/reload")
         await self.learn()
@@ -285,7 +297,8 @@ class World:
         """Tell whether the installation's devices and the picked value are there."""
         await self.learn()
         with contextlib.suppress(MissingError):
-            return bool(self.picked and self.entity("weather", "temperature"))
+            known = [("weather", "temperature"), ("plug", "relay"), (GATE_DEVICE, "state")]
+            return bool(self.picked and [self.entity(*each) for each in known])
         return False
 
 
