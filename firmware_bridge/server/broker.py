@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ..link.clock import Backoff
@@ -21,13 +23,18 @@ from ..link.message import Message, decode_message
 from ..link.meta import Meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
+from .records import Record
 from .store import RUN, Levels, Outcome
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
 
+_KEEP_ALIVE: Final = 6  # seconds: when one and a half times that is over, others can take our place
 _TURN: Final = 200  # messages between two looks at whether the broker keeps up
 _COMPLAINTS: Final = 1000
+_ECHOES: Final = 100  # messages of our own that we know again
+_PASSING: Final = ["error", "link", "mqtt"]
+"""Where everybody reports what it cannot understand, for those who listen, not to stay."""
 _MOST_UNSENT: Final = 200_000
 _PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
 _PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
@@ -53,7 +60,8 @@ class Broker:
         on_connected: Callable[[], None],
         backoff: Backoff | None = None,
     ) -> None:
-        self._config = config
+        keep_alive = min(config.keep_alive or _KEEP_ALIVE, _KEEP_ALIVE)
+        self._config = replace(config, keep_alive=keep_alive)
         self._root = root.topic
         self._prefix = f"{root.topic}/"
         self._name = name
@@ -65,6 +73,7 @@ class Broker:
         self._seen: dict[str, float] | None = None
         self._stale: dict[str, float] = {}
         self._learned: dict[str, float] = {}
+        self._own: deque[float] = deque(maxlen=_ECHOES)
         self._unsent: set[str] = set()
         self._complaints: set[tuple[str, bytes]] = set()
         self.sessions = 0
@@ -81,6 +90,11 @@ class Broker:
     def connected(self) -> bool:
         """Whether there is a session."""
         return self._session is not None and not self._session.closed
+
+    @property
+    def supplying(self) -> bool:
+        """Whether what the broker retains is read again."""
+        return self._seen is not None
 
     async def run(self) -> None:
         """Connect, and connect again, for ever."""
@@ -118,9 +132,14 @@ class Broker:
             raise ConnectionLostError("not connected to the broker")
         levels = path.topic.split("/")
         meta = Meta(self._name, self._tree.stamp(levels))
+        self._own.append(meta.time)
         await self._session.publish(self._packet(levels, value, meta, retain))
         if retain:
             self._tree.receive(levels, value, meta)
+
+    def is_own(self, meta: Meta) -> bool:
+        """Whether this belongs to something that was confirmed lately: brokers may echo it."""
+        return meta.origin == self._name and meta.time in self._own
 
     async def supply(self) -> None:
         """Compare what the broker retains with the tree, and publish what it lacks. LinkError."""
@@ -129,16 +148,16 @@ class Broker:
             return
         self._seen = {}
         try:
-            await session.subscribe(f"{self._root}/#", no_local=True)
+            await session.subscribe(f"{self._root}/#")  # what we have published, too
             await session.barrier()
             seen = self._seen
+            await session.subscribe(f"{self._root}/#", no_local=True, retain_handling=2)
         finally:
             self._seen = None
         missing = [
             (levels, record)
             for levels, record in self._tree.snapshot()
-            if ((there := seen.get("/".join(levels))) is None and not record.deleted)
-            or (there is not None and there < record.meta.time)
+            if _lacks(seen, levels, record)
         ]
         for number, (levels, record) in enumerate(missing, 1):
             value, meta = record.unpack()
@@ -152,7 +171,7 @@ class Broker:
 
     def learned(self, levels: Levels) -> None:
         """Take note of something newer that did not come from the broker: it may lack it."""
-        if len(self._learned) < _MOST_UNSENT:
+        if len(self._learned) < _MOST_UNSENT and levels[:3] != _PASSING:
             self._learned["/".join(levels)] = self._tree.clock.monotonic()
 
     async def repair(self) -> None:
@@ -303,6 +322,14 @@ class Broker:
             levels = ["error", "link", "mqtt", "codec", *_levels(topic)]
             with contextlib.suppress(LinkError):
                 self.send(levels, report, self._meta(), retain=False)
+
+
+def _lacks(seen: Mapping[str, float], levels: Levels, record: Record) -> bool:
+    """Tell whether a broker that retains this has something older than a record."""
+    if levels[:3] == _PASSING:
+        return False
+    there = seen.get("/".join(levels))
+    return not record.deleted if there is None else there < record.meta.time
 
 
 def _levels(topic: str) -> list[str]:

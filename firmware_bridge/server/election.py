@@ -85,6 +85,11 @@ class Election:
                 self._vacant = None
         peer.linked = up
 
+    def real(self, name: str) -> None:
+        """Take note that a server is none of ours."""
+        if name in self._peers:
+            self._peers[name].real = True
+
     def heard(self, ballot: Ballot, now: float) -> None:
         """Take note of a message in the election."""
         peer = self._peer(ballot.node) if ballot.node != self.name else None

@@ -21,6 +21,7 @@ from .doors import Address
 from .election import Election
 from .peers import Peers
 from .ring import Ring
+from .sync import Agreement
 from .tokens import Tokens
 from .tree import Tree
 from .turns import Turns
@@ -122,12 +123,18 @@ class Office:
         """Take note whether another server can be reached."""
         self.election.linked(name, up=up, now=self._clock.monotonic())
 
+    def agreed(self, name: str, result: Agreement) -> None:
+        """Take note of what kind another server is."""
+        if result.real:
+            self.election.real(name)
+
     def hear(self, channel: str, message: Message) -> None:
         """Listen to what servers tell each other."""
         now = self._clock.monotonic()
         match channel.split("/"), message.value:
             case ["server", self.name], value:
-                self._about_us(value)
+                if not self._broker.is_own(message.meta):
+                    self._about_us(value)
             case ["server", _], value:
                 self._announced(str(message.path[-1]), value, now)
             case ["conn"], dict():
@@ -135,7 +142,8 @@ class Office:
             case ["down"], str(name) if name != self.name:
                 self._announced(name, ABSENT, now)
             case ["ping"], value if not message.retained:  # those are never meant to stay
-                self._hear_ballot(value, now)
+                if not self._broker.is_own(message.meta):
+                    self._hear_ballot(value, now)
         self._stir.set()
 
     async def renew(self) -> None:
@@ -196,7 +204,7 @@ class Office:
         self._sessions.pop(name, None)
         if name in self.election.others:
             self._sessions[name] = self._broker.sessions
-        self._peers.announced(name, announcement)
+        self._peers.announced(name, announcement, again=not self._broker.supplying)
 
     def _about_us(self, value: Value) -> None:
         """Correct what others say about this server, but not for ever: they may have its name."""

@@ -1,57 +1,77 @@
-"""The other servers: a connection to each, for calls and for what only they know."""
+"""The other servers: a connection to each, for calls, and to agree with it about the data."""
 
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Final
 
+from ..link.clock import Backoff
 from ..link.codec import Value
 from ..link.connection import Connection
 from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints
-from ..link.errors import ConnectionLostError, DecodeError, EncodeError, LinkError, RefusedError
-from ..link.meta import meta_of
-from ..link.path import Path
-from .store import levels_of
+from ..link.errors import ConnectionLostError, LinkError
+from .store import Levels
+from .sync import Agreement, agree
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
 
-_MOST = 32
+_MOST: Final = 32
+_LONGEST: Final = 15.0  # seconds between attempts to connect
+_SILENCE: Final = 8.0
+"""Seconds after which a server that does not answer is gone: clients need another main server."""
 
 
 class Peers:
-    """Keeps up a connection to every server that has announced itself, and copies its tree once."""
+    """Keeps up a connection to every server that has announced itself, and agrees with it."""
 
-    def __init__(self, name: str, tree: Tree, *, on_link: Callable[[str, bool], None]) -> None:
-        """`on_link` is told which server can be reached."""
+    def __init__(
+        self,
+        name: str,
+        tree: Tree,
+        *,
+        on_link: Callable[[str, bool], None],
+        on_agreed: Callable[[str, Agreement], None],
+        learned: Callable[[Levels], None],
+    ) -> None:
+        """`on_link` is told which server can be reached, `learned` which nodes come from there."""
         self._name = name
         self._tree = tree
         self._on_link = on_link
+        self._on_agreed = on_agreed
+        self._learned = learned
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._links: dict[str, DirectLink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._copies: set[asyncio.Task[None]] = set()
-        self.copied: dict[str, int] = {}
-        """How many nodes each server had that we had not."""
+        self._syncs: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._turn = asyncio.Lock()
+        self.agreed: dict[str, Agreement] = {}
+        """What came of it when we last agreed with a server."""
 
-    def announced(self, name: str, announcement: Value) -> None:
-        """Take where a server is, or that it is gone."""
+    def announced(self, name: str, announcement: Value, *, again: bool = True) -> None:
+        """Take where a server is, or that it is gone.
+
+        If it has said so before, and somebody says it `again`, we may have missed more.
+        """
         if name == self._name:
             return
         found = endpoints(announcement, server=name)
         if not found:
-            self._endpoints.pop(name, None)
-            self._links.pop(name, None)
-            if (task := self._tasks.pop(name, None)) is not None:
-                task.cancel()
+            self._forget(name)
             return
-        self._endpoints[name] = found
+        known, self._endpoints[name] = self._endpoints.get(name), found
         if name in self._links:
             self._links[name].announced()
+            if again and known == found and self._links[name].status.connected:
+                self._sync(name)
         elif len(self._links) < _MOST:
             link = self._links[name] = DirectLink(
                 lambda: self._endpoints.get(name, []),
                 name=lambda: self._name,
                 on_status=lambda status: self._status(name, status),
+                backoff=Backoff(1.0, _LONGEST),
+                silence=_SILENCE,
             )
             self._tasks[name] = asyncio.get_running_loop().create_task(link.run())
 
@@ -61,48 +81,61 @@ class Peers:
             raise ConnectionLostError(f"Server link {name!r} down")
         return self._links[name].connection
 
+    def connected(self, name: str) -> bool:
+        """Whether a server can be reached."""
+        return name in self._links and self._links[name].status.connected
+
     async def close(self) -> None:
         """End all connections."""
-        tasks = [*self._tasks.values(), *self._copies]
+        tasks = [*self._tasks.values(), *self._syncs.values()]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
+    def _forget(self, name: str) -> None:
+        self._endpoints.pop(name, None)
+        self._links.pop(name, None)
+        self.agreed.pop(name, None)
+        for tasks in (self._tasks, self._syncs):
+            if (task := tasks.pop(name, None)) is not None:
+                task.cancel()
+
     def _status(self, name: str, status: DirectStatus) -> None:
         self._on_link(name, status.connected)
         if status.connected:
-            task = asyncio.get_running_loop().create_task(self._copy(name))
-            self._copies.add(task)
-            task.add_done_callback(self._copies.discard)
+            self._sync(name)
 
-    async def _copy(self, name: str) -> None:
-        """Take over what is newer there; deletions, too, from a server of our kind."""
-        try:
-            connection = self.connection(name)
-            try:
-                count = await self._walk(connection, {"deleted": True})
-            except RefusedError:
-                count = await self._walk(connection, {})
-        except (LinkError, ConnectionLostError) as err:
-            _LOGGER.warning("The data of server %s could not be copied: %s", name, err)
+    def _sync(self, name: str) -> None:
+        """Agree with a server; once more after that, if we are at it."""
+        if name in self._syncs:
+            self._again.add(name)
             return
-        self.copied[name] = count
-        _LOGGER.info("Server %s had %d nodes that are new here", name, count)
+        task = asyncio.get_running_loop().create_task(self._agree(name))
+        self._syncs[name] = task
+        task.add_done_callback(lambda done: self._synced(name, done))
 
-    async def _walk(self, connection: Connection, keywords: dict[str, Value]) -> int:
-        count = 0
-        before: list[str] = []
-        async with connection.open_stream(("d", "walk"), (Path(),), keywords, timeout=30) as stream:
-            async for item in stream:
-                match item.arguments:
-                    case (int(kept), Path() | list() as rest, value, *meta) if kept <= len(before):
-                        before = before[:kept] + levels_of(Path.of(rest))
-                        try:
-                            known = meta_of([*meta, dict(item.keywords.items())])
-                            count += self._tree.receive(before, value, known).stored
-                        except (DecodeError, EncodeError) as err:
-                            _LOGGER.debug("%s: %s", before, err)
-                    case _:
-                        raise DecodeError("not an item of a walk")
-        return count
+    def _synced(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._syncs.get(name) is not task:
+            return
+        del self._syncs[name]
+        if name in self._again:
+            self._again.discard(name)
+            if self.connected(name):
+                self._sync(name)
+
+    async def _agree(self, name: str) -> None:
+        """Exchange what is newer, with one server at a time: the next may have it by then."""
+        async with self._turn:
+            self._again.discard(name)
+            try:
+                result = await agree(self.connection(name), self._tree, self._name, self._learned)
+            except LinkError as err:
+                _LOGGER.warning("The data of server %s could not be copied: %s", name, err)
+                return
+        self.agreed[name] = result
+        self._on_agreed(name, result)
+        _LOGGER.info(
+            "Server %s had %d nodes that are new here, got %d, and had deleted %d",
+            *(name, result.taken, result.given, result.deleted),
+        )

@@ -30,6 +30,7 @@ from .peers import Peers
 from .relay import relay
 from .stamps import Stamps
 from .store import RUN
+from .sync import Agreement
 from .tokens import Tokens
 from .tree import Tree
 
@@ -58,7 +59,6 @@ class Server:
         self.clients.commands = Commands(self.tree, self)
         self.doors = Doors(config.listeners, self.clients.admit, self.clients.dismiss)
         self.keys = Keys(config, self._tokens, revoked=self.clients.revoke, report=self._about_keys)
-        self.peers = Peers(config.name, self.tree, on_link=self._linked)
         self.cleanup = Cleanup()
         self.broker = Broker(
             config.broker,
@@ -67,6 +67,13 @@ class Server:
             self.tree,
             special=self._special,
             on_connected=self._connected,
+        )
+        self.peers = Peers(
+            config.name,
+            self.tree,
+            on_link=self._linked,
+            on_agreed=self._agreed,
+            learned=self.broker.learned,
         )
         self.office = Office(
             config,
@@ -331,6 +338,9 @@ class Server:
                     self.broker.send(levels, value, meta, retain=True)
                 else:
                     self.tree.write(levels, value, meta)
+
+    def _agreed(self, name: str, result: Agreement) -> None:
+        self.office.agreed(name, result)
 
     def _linked(self, name: str, up: bool) -> None:
         self.office.linked(name, up=up)

@@ -64,7 +64,8 @@ def test_takes_over() -> None:
     for name in ("a", "real", "z"):
         mine.announced(name, there=True, now=0.0)
         mine.linked(name, up=True, now=0.0)
-    mine.heard(Init("z"), 40.0)
+    mine.real("z")
+    mine.real("nobody")
     mine.claimed("real", 0.0)
     mine.announced("real", there=False, now=50.0)
     times = [now / 2 for now in range(100, 160) if mine.due(now / 2)]

@@ -202,7 +202,7 @@ async def test_from_everywhere(serve: Start, join: Start, peer: Peer, tmp_path: 
     other = await join(two, "_other")
     await until(lambda: two.tree.store.find(["a"]) and two.tree.store.find(["b"]))
     one.tree.receive(["c"], 3, Meta("me", PAST))
-    await until(lambda: "one" in two.peers.copied, timeout=10)
+    await until(lambda: "one" in two.peers.agreed, timeout=10)
     for asked in (caller, other):
         assert await asked.stream(HIST, A) == [[1, "peer", PAST]]
         assert [each[0] for each in await asked.stream(HIST, Path("b"))] == [2]

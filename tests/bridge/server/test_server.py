@@ -264,7 +264,7 @@ async def test_two_servers(serve: Start, join: Start, peer: Peer) -> None:
     two = await serve("two", wait=False)
     two.tree.store.merge(["deleted"], encode(1), Meta("x", 1.0))
     await until(two.serving.is_set)
-    await until(lambda: "one" in two.peers.copied)
+    await until(lambda: "one" in two.peers.agreed)
     assert two.tree.store.find(["only", "here"]).record.value == 1
     assert not two.tree.store.find(["deleted"]).alive
     assert not two.election.main

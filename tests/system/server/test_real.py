@@ -43,7 +43,7 @@ async def test_beside_a_real_one(serve: Start, real: MoatServer) -> None:
     await asyncio.to_thread(real.start, first=True)
     await real.link("data", "home.a", "set", "-f", "-s", ":", "=5")
     ours = await serve()
-    await until(lambda: "real" in ours.peers.copied, timeout=10)
+    await until(lambda: "real" in ours.peers.agreed, timeout=10)
     assert ours.election.owner == "real"
     assert not ours.election.main
     await real.link("data", "home.b", "set", "-f", "-s", ":", "=6")

@@ -2,18 +2,16 @@
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 from typing import Any, override
 
 from firmware_bridge.server.ballot import Init, Parameters, Vers
-from tests.support.moat import ROOT
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
+from . import processes
 from .witness import Witness
 
 type Start = Callable[..., Any]
@@ -27,22 +25,6 @@ class Eager(Random):
     @override
     def random(self) -> float:
         return 0.0
-
-
-@asynccontextmanager
-async def ours(broker: Mosquitto, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run our server as a process that takes turns; it is killed with the context."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "firmware_bridge", "server", "--port", str(broker.port)),
-        *("--root", ROOT, "--name", name, "--listen", "127.0.0.1:0"),
-        *("--election", "turns", "--cycle", "2", "--gap", "0.5"),
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def test_three_take_turns(serve: Start, reals: Start, witness: Witness) -> None:
@@ -75,11 +57,11 @@ async def test_three_take_turns(serve: Start, reals: Start, witness: Witness) ->
 async def test_killed_in_turn(broker: Mosquitto, reals: Start, witness: Witness) -> None:
     """A real server follows ours when that is killed, and the other way round."""
     one = await reals("one", first=True)
-    async with ours(broker, "ours") as process:
+    async with processes.ours(broker, "ours", *processes.TURNS) as process:
         await witness.next_main("ours", timeout=30)
         process.send_signal(signal.SIGKILL)
         await witness.next_main("one")
-    async with ours(broker, "ours"):
+    async with processes.ours(broker, "ours", *processes.TURNS):
         await witness.next_main("ours", timeout=30)
         await witness.next_main("one")
         await asyncio.to_thread(one.kill)

@@ -1,0 +1,161 @@
+"""Agreeing with another server: each takes what is newer at the other one, deletions too.
+
+A real server tells no deletions. But whoever offers it a node that it has deleted later is refused, and
+then finds nothing there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ..link.clock import STEP
+from ..link.codec import ABSENT, Value
+from ..link.connection import Connection
+from ..link.errors import DecodeError, EncodeError, NotFoundError, RefusedError
+from ..link.meta import Meta, meta_object, meta_of
+from ..link.path import Path
+from .records import Record
+from .store import Levels, levels_of
+from .tree import Tree
+
+_LOGGER = logging.getLogger(__name__)
+
+_PATIENCE: Final = 30.0  # seconds for an answer
+_GLANCE: Final = 1000  # nodes compared before others have their turn
+_SLICE: Final = 100  # nodes offered before the other server has a rest
+_REST: Final = 0.05
+_OWN: Final = ["error", "link", "server"]
+"""Where servers report what is wrong with themselves: nobody else needs it again."""
+
+type Times = dict[str, float]
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What came of it, in nodes."""
+
+    taken: int = 0
+    """Newer there."""
+    given: int = 0
+    """Newer here."""
+    deleted: int = 0
+    """Deleted there, which it could not tell."""
+    real: bool = False
+    """Whether the other one is a real server: it tells no deletions."""
+
+
+async def agree(
+    connection: Connection, tree: Tree, name: str, learned: Callable[[Levels], None]
+) -> Agreement:
+    """Exchange what is newer with the server at the other end; `name` is ours. LinkError.
+
+    `learned` is told what came from there, and may be missing at the broker.
+    """
+    result = Agreement()
+    result.real = await _is_real(connection)
+    there = await _take(connection, tree, learned, result)
+    newer = await _newer_here(tree, there)
+    for number, levels in enumerate(newer, 1):
+        if not number % _SLICE:
+            await asyncio.sleep(_REST)
+        try:
+            await _give(connection, tree, levels, result, name)
+        except (DecodeError, EncodeError, RefusedError) as err:
+            _LOGGER.debug("Not taken: %s: %s", "/".join(levels), err)
+    return result
+
+
+async def _is_real(connection: Connection) -> bool:
+    """Tell whether the other one is a real server, by the commands that it lacks. LinkError."""
+    try:
+        answer = await connection.request(("d", "dir_"), timeout=_PATIENCE)
+    except RefusedError:
+        return True
+    commands = answer.keywords.get("c")
+    return not isinstance(commands, list) or "hist" not in commands
+
+
+async def _take(
+    connection: Connection,
+    tree: Tree,
+    learned: Callable[[Levels], None],
+    result: Agreement,
+) -> Times:
+    """Walk through the other tree, and take what is newer; return when what was written there."""
+    there: Times = {}
+    before: list[str] = []
+    keywords: dict[str, Value] = {} if result.real else {"deleted": True}
+    walk = connection.open_stream(("d", "walk"), (Path(),), keywords, timeout=_PATIENCE)
+    async with walk as stream:
+        async for item in stream:
+            match item.arguments:
+                case (int(kept), Path() | list() as rest, value, *meta) if kept <= len(before):
+                    before = before[:kept] + levels_of(Path.of(rest))
+                    try:
+                        known = meta_of([*meta, dict(item.keywords.items())])
+                        outcome = tree.receive(before, value, known)
+                    except (DecodeError, EncodeError) as err:
+                        _LOGGER.debug("%s: %s", before, err)
+                        continue
+                    there["/".join(before)] = known.time
+                    if outcome.stored:
+                        result.taken += 1
+                        learned(before)
+                case _:
+                    raise DecodeError("not an item of a walk")
+    return there
+
+
+async def _newer_here(tree: Tree, there: Times) -> list[Levels]:
+    """Compare the trees; return what the other one lacks, or has in an older version."""
+    found: list[Levels] = []
+    for number, (levels, record) in enumerate(tree.snapshot(), 1):
+        if not number % _GLANCE:
+            await asyncio.sleep(0)
+        time = there.get("/".join(levels))
+        if (record.deleted if time is None else time >= record.meta.time) or levels[:3] == _OWN:
+            continue
+        found.append(levels)
+    return found
+
+
+async def _give(
+    connection: Connection, tree: Tree, levels: Levels, result: Agreement, us: str
+) -> None:
+    """Offer a node with its metadata; if it was deleted there unsaid, do so here. LinkError."""
+    record = _record(tree, levels)
+    if record is None:
+        return
+    path = Path.from_topic("/".join(levels)) if levels else Path()
+    value, meta = record.unpack()
+    said = meta_object(meta)
+    if record.deleted:
+        await connection.request(("d", "delete"), (path, said), timeout=_PATIENCE)
+        result.given += 1
+        return
+    answer = await connection.request(("d", "set"), (path, value, said), timeout=_PATIENCE)
+    if answer.value is True:
+        result.given += 1
+    elif answer.value is False and result.real and await _deleted(connection, path):
+        if _record(tree, levels) is not record:
+            return  # we have heard of it meanwhile
+        tree.write(levels, ABSENT, Meta(us, meta.time + STEP))
+        result.deleted += 1
+
+
+async def _deleted(connection: Connection, path: Path) -> bool:
+    """Tell whether there is nothing at a path of the other server. LinkError."""
+    try:
+        await connection.request(("d", "get"), (path,), timeout=_PATIENCE)
+    except NotFoundError:
+        return True
+    except RefusedError:
+        return False
+    return False
+
+
+def _record(tree: Tree, levels: Levels) -> Record | None:
+    node = tree.store.find(levels)
+    return None if node is None else node.record

@@ -1,0 +1,136 @@
+"""Connections to the other servers: made, lost, made again, and what is exchanged then."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+
+from firmware_bridge.link.clock import SystemClock
+from firmware_bridge.link.codec import ABSENT, FrameReader, encode_frame
+from firmware_bridge.link.errors import ConnectionLostError
+from firmware_bridge.link.meta import Meta
+from firmware_bridge.link.path import Path
+from firmware_bridge.server import peers as peers_module
+from firmware_bridge.server.peers import Peers
+from firmware_bridge.server.tree import Tree
+from tests.support.server import FakeServer
+from tests.support.vectors import load
+from tests.support.wait import until
+
+type Start = Callable[..., Any]
+
+
+@asynccontextmanager
+async def peers(tree: Tree, links: list[tuple[str, bool]]) -> AsyncIterator[Peers]:
+    """Keep connections until the end of the context; `links` gets what is told about them."""
+    found = Peers(
+        "here",
+        tree,
+        on_link=lambda name, up: links.append((name, up)),
+        on_agreed=lambda name, result: None,
+        learned=lambda levels: None,
+    )
+    try:
+        yield found
+    finally:
+        await found.close()
+
+
+async def test_dials_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lost connection is made again without another announcement, and the trees compared again."""
+    monkeypatch.setattr(peers_module, "_LONGEST", 0.2)
+    tree, links = Tree(SystemClock()), []
+    async with FakeServer() as server, peers(tree, links) as mine:
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "srv1" in mine.agreed)
+        assert mine.connected("srv1")
+        server.put(Path("meanwhile"), 1, time=5.0)
+        await server.stop()
+        await until(lambda: not mine.connected("srv1"))
+        with pytest.raises(ConnectionLostError):
+            mine.connection("srv1")
+        await asyncio.sleep(0.5)
+        await server.start()
+        await until(lambda: tree.store.find(["meanwhile"]))
+        assert links == [("srv1", True), ("srv1", False), ("srv1", True)]
+        mine.announced("srv1", ABSENT)
+        await until(lambda: not server.clients)
+        with pytest.raises(ConnectionLostError, match="down"):
+            mine.connection("srv1")
+
+
+async def test_announced_again() -> None:
+    """The same announcement once more means that something was missed; another token does not."""
+    tree, links = Tree(SystemClock()), []
+    async with FakeServer(tokens=["one", "two"]) as server, peers(tree, links) as mine:
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "srv1" in mine.agreed)
+        walks = [path for path, *_ in server.calls if path == ("d", "walk")]
+        server.put(Path("missed"), 1, time=5.0)
+        mine.announced("srv1", server.announcement, again=False)
+        mine.announced("srv1", {**server.announcement, "auth": {"token": "two"}})
+        await asyncio.sleep(0.2)
+        assert [path for path, *_ in server.calls if path == ("d", "walk")] == walks
+        for _ in range(3):
+            mine.announced("srv1", {**server.announcement, "auth": {"token": "two"}})
+        await until(lambda: tree.store.find(["missed"]))
+        mine.announced("here", server.announcement)
+        mine.announced("nonsense", {"link": 5})
+        assert not mine.connected("here")
+        assert links == [("srv1", True)]
+
+
+async def test_a_walk_that_makes_no_sense(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, what came before is kept, and the connection stays for calls."""
+    tree, links = Tree(SystemClock()), []
+
+    async def walk(request: Any) -> None:
+        request.accept()
+        await request.send(0, Path("good"), 1, "x", 5.0)
+        await request.send(0, Path("bad"), 1, 7, "never")
+        await request.send("nonsense")
+
+    async with FakeServer() as server, peers(tree, links) as mine:
+        server.commands["d", "walk"] = walk
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "could not be copied" in caplog.text)
+        assert [levels for levels, _ in tree.snapshot()] == [["good"]]
+        assert mine.connected("srv1")
+
+
+async def test_as_recorded(serve: Start, tmp_path: File) -> None:
+    """A real server that connects, and walks through our tree, hears what it heard from its own kind."""
+    server = await serve("srv-a")
+    for topic, value, time, meta in (
+        ("", '{"x":1}', 1795170351.2784173, {"source": "INIT"}),
+        ("x/y", {"a": 1}, 1.7e9, {}),
+        ("x/z", 5, 1.7e9 + 1, {}),
+        ("q", "str", 1.7e9 + 3, {}),
+    ):
+        origin = "INIT" if meta else "vec"
+        server.tree.receive(topic.split("/") if topic else [], value, Meta(origin, time, (), meta))
+    recorded = load("moat-link/server-sync")["connections"][0]["frames"]
+    frames = [
+        (each["dir"], *FrameReader().feed(bytes.fromhex(each["hex"])))
+        for each in recorded
+        if each["t"] < 1
+    ]
+    reader, writer = await asyncio.open_unix_connection(str(tmp_path / "srv-a.sock"))
+    for way, frame in frames:
+        if way == ">" and frame[0] == 8:
+            writer.write(encode_frame([*frame[:2], server._tokens.announced[0]]))
+        elif way == ">":
+            writer.write(encode_frame(frame))
+    found: list[Any] = []
+    feed = FrameReader()
+    expected = [frame for way, frame in frames if way == "<"]
+    while not any(frame == [-16, None] for frame in found):
+        found += feed.feed(await asyncio.wait_for(reader.read(65536), 5))
+    writer.close()
+    items = [frame for frame in found if frame[0] == -15]
+    assert items == [frame for frame in expected if frame[0] == -15]
+    logged_in = [frame[:2] for frame in found if frame[0] == -4]
+    assert logged_in == [frame[:2] for frame in expected if frame[0] == -4]
