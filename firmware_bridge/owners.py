@@ -15,6 +15,8 @@ from .link.path import Path
 
 PATIENCE = 2.5 * PING_INTERVAL
 """Seconds of silence after which somebody counts as dead."""
+MOST_GONE = 1_000
+"""Dead ones that are remembered."""
 
 
 class Owners:
@@ -25,6 +27,7 @@ class Owners:
         self._link = link
         self._clock = clock
         self._heard: dict[str, float] = {}
+        self._gone: dict[str, None] = {}
         self._since = float("inf")
 
     def begin(self) -> None:
@@ -38,9 +41,13 @@ class Owners:
             return
         match message.value:
             case {"up": True}:
+                self._gone.pop(message.topic, None)
                 self._heard[message.topic] = self._clock.monotonic()
             case _:
                 self._heard.pop(message.topic, None)
+                self._gone[message.topic] = None
+                if len(self._gone) > MOST_GONE:
+                    del self._gone[next(iter(self._gone))]
 
     async def alive(self, owner: Path) -> bool | None:
         """Return whether the owner that announces itself there lives; None: not known yet."""
@@ -50,12 +57,15 @@ class Owners:
             return False
         match announced:
             case {"id": str(client)}:
-                heard = self._heard.get((PING / client).topic)
+                ping = (PING / client).topic
+                heard = self._heard.get(ping)
             case _:
                 return False
         now = self._clock.monotonic()
         if heard is not None and now - heard < PATIENCE:
             return True
+        if ping in self._gone:
+            return False
         return False if now - self._since > PATIENCE else None
 
 

@@ -234,7 +234,6 @@ class Msgpack(Codec):
                 raw=False,
                 strict_map_key=False,
                 ext_hook=refuse_extension,
-                max_buffer_size=MAX_PAYLOAD,
             )
         except CodecError:
             raise

@@ -42,6 +42,7 @@ class Decider:
     _nodes: dict[str, Node] = field(default_factory=dict)
     _unsettled: dict[str, bool] = field(default_factory=dict)
     _due: dict[str, None] = field(default_factory=dict)
+    _soonest: float = inf
     _faulty: set[str] = field(default_factory=set)
     _bytes: int = 0
 
@@ -66,8 +67,8 @@ class Decider:
 
     @property
     def next_due(self) -> float:
-        """When `due` has something to do."""
-        return min((self._nodes[topic].due for topic in self._due), default=inf)
+        """When `due` may have something to do."""
+        return self._soonest
 
     # Reading both sides
 
@@ -76,6 +77,7 @@ class Decider:
         self.inside_ready = self.outside_ready = False
         self._unsettled.clear()
         self._due.clear()
+        self._soonest = inf
         for node in self._nodes.values():
             node.told = node.fresh = node.waiting = None
             node.due = inf
@@ -177,6 +179,8 @@ class Decider:
     def due(self, now: float) -> list[Action]:
         """Do what had to wait."""
         actions: list[Action] = []
+        if now < self._soonest:
+            return actions
         for topic in [topic for topic in self._due if self._nodes[topic].due <= now]:
             del self._due[topic]
             node = self._nodes[topic]
@@ -195,6 +199,7 @@ class Decider:
                 actions += self._fault(topic, str(err), heard.payload)
             if node.heard is not heard:
                 actions += self._look_again(topic, node, rule, now)
+        self._soonest = min((self._nodes[topic].due for topic in self._due), default=inf)
         return actions
 
     # Deciding
@@ -374,6 +379,7 @@ class Decider:
     def _schedule(self, topic: str, node: Node, when: float) -> None:
         node.due = when
         self._due[topic] = None
+        self._soonest = min(self._soonest, when)
 
     def _fault(self, topic: str, problem: str, payload: bytes = b"") -> list[Action]:
         self._faulty.add(topic)

@@ -46,6 +46,8 @@ class Gate:
         self._wake = asyncio.Event()
         self._outside: Outside | None = None
         self._translation: Translation | None = None
+        self._new_table = False
+        self._next_due = inf
         rules = One(entry.codec) if not isinstance(entry.codec, Path) else One(Null())
         self._decider = Decider(entry.origin, rules, entry.retain, entry.speed)
 
@@ -118,8 +120,6 @@ class Gate:
         self._new_table = True
         self._wake.set()
 
-    _new_table = False
-
     async def _recall(self) -> None:
         """Remember the errors from before our start, to clear them when it is time."""
         place = Path("error") / MQTT_ERRORS / "codec" / self._entry.dst
@@ -157,11 +157,11 @@ class Gate:
         if not self._decider.settled:
             await asyncio.sleep(0)
             return
-        delay: float | None = None
+        self._next_due = self._decider.next_due
+        delay = None if self._next_due == inf else max(0.0, self._next_due - self._clock.time())
         if self._late or self._flood.waiting:
             delay = _TURN
-        elif (due := self._decider.next_due) < inf:
-            delay = max(0.0, due - self._clock.time())
+        await asyncio.sleep(0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._wake.wait()
@@ -175,6 +175,7 @@ class Gate:
         topic = message.topic.removeprefix(self._src).removeprefix("/")
         told = Told(message.value, message.meta, message.retained)
         self._act(self._decider.tell(topic, told, self._clock.time()))
+        self._look()
 
     def _heard(self, topic: str, heard: Heard) -> None:
         """Take a message from outside, now or, if there are too many, soon."""
@@ -182,6 +183,12 @@ class Gate:
             self._wake.set()
             return
         self._act(self._decider.hear(topic, heard, self._clock.time()))
+        self._look()
+
+    def _look(self) -> None:
+        """Have `_tend` look when there is something to be done later."""
+        if self._decider.next_due < self._next_due:
+            self._wake.set()
 
     def _unfit(self, topic: str, problem: str) -> None:
         """Take note of a topic that no path can have."""
@@ -202,8 +209,6 @@ class Gate:
                     self._say(action)
         self._counters.nodes = self._decider.count
         self._counters.dropped = self._decider.dropped + self._flood.dropped
-        if self._decider.next_due < inf:
-            self._wake.set()
 
     def _say(self, action: Send | Write) -> None:
         key = (type(action), action.topic)

@@ -472,7 +472,7 @@ def play(world: World, event) -> None:
             world.act(world.gate.settle(world.now))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(events, st.sampled_from([0.0, 0.05]))
 def test_both_sides_come_together(script, speed):
     """Whatever happens in whatever order: in the end both sides agree, and it is quiet."""
@@ -485,7 +485,7 @@ def test_both_sides_come_together(script, speed):
     assert world.sent <= 12 * len(script) + 12
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.lists(
         st.one_of(

@@ -1,10 +1,14 @@
 """A gate between a real broker's two sides."""
 
-from firmware_bridge.link.codec import RemoteObject
-from firmware_bridge.link.meta import Meta, decode_meta, encode_meta
-from tests.support.wait import until
+import pytest
 
-from .conftest import driven, entry, runs
+from firmware_bridge.link.codec import RemoteObject, Value
+from firmware_bridge.link.meta import Meta, decode_meta, encode_meta
+from firmware_bridge.link.mqtt_packets import Publish
+from firmware_bridge.link.path import Path
+from tests.support.gates import Insider, driven, entry, outsider, runs
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
 
 
 async def test_json_both_ways(broker, inside, outside):
@@ -43,3 +47,285 @@ async def test_json_both_ways(broker, inside, outside):
         assert inside.values("home.temp")[:2] == [23.5, 19]
         assert inside.message("error.link") is None
     await until(lambda: inside.message("run.host.gate.js") is None)
+
+
+async def table(inside: Insider, rows: dict[tuple, Value], codecs: dict[str, Value]) -> None:
+    """Write the table `tas`."""
+    for path, codec in codecs.items():
+        await inside.set(f"codec.{path}", codec)
+    for pattern, row in rows.items():
+        await inside.link.set(Path("conv", "tas", *pattern), row)
+
+
+async def test_a_json_device(broker, inside, outside):
+    """A switch as Tasmota has them: state, commands and readings, each with its codec."""
+    onoff = {"kind": "bool", "true": "ON", "false": "OFF"}
+    rows = {
+        ("stat", "+", "POWER"): {"codec": Path("onoff")},
+        ("cmnd", "+", "POWER"): {"codec": Path("onoff"), "retain": False},
+        ("tele", "#"): {"codec": "json"},
+        ("tele", "+", "LWT"): {"codec": "text"},
+    }
+    await table(inside, rows, {"onoff": onoff})
+    await inside.set("tas.cmnd.plug.POWER", True)  # an old wish
+    await outside.say("ext/tas/stat/plug/POWER", "OFF")
+    await outside.say("ext/tas/tele/plug/LWT", "Online")
+    await inside.set("gate.tas", entry("tas", "ext.tas", codec=Path("tas")))
+    async with driven(broker):
+        await runs(inside, "tas")
+        await until(lambda: inside.value("tas.stat.plug.POWER") is False)
+        await until(lambda: inside.value("tas.tele.plug.LWT") == "Online")
+        await inside.set("tas.cmnd.plug.POWER", True)
+        await until(lambda: outside.payloads("ext/tas/cmnd/plug/POWER") == [b"ON"])
+        assert not outside.last("ext/tas/cmnd/plug/POWER").retain
+        await outside.say("ext/tas/stat/plug/POWER", "ON")
+        await until(lambda: inside.value("tas.stat.plug.POWER") is True)
+        await outside.say("ext/tas/tele/plug/SENSOR", '{"ENERGY": {"Power": 42}}', retain=False)
+        await until(lambda: inside.value("tas.tele.plug.SENSOR") == {"ENERGY": {"Power": 42}})
+
+
+async def test_a_table_is_followed(broker, inside, outside):
+    """What is wrong with it is one error, until it is right; then what is there is translated."""
+    await table(inside, {("+",): {"codec": Path("x")}}, {"x": {"decode": "return 1"}})
+    await outside.say("ext/tas/a", "ON")
+    await inside.set("gate.tas", entry("tas", "ext.tas", codec=Path("tas")))
+    async with driven(broker):
+        await runs(inside, "tas")
+        await until(lambda: inside.message("error.conv.tas.+"))
+        said = inside.value("error.conv.tas.+")
+        assert said["msg"].startswith("conv.tas.+: codec.x has no kind")
+        await inside.set("tas.b", True)
+        await inside.set("codec.x", {"decode": "return 1", "kind": "bool"})
+        await until(lambda: inside.value("tas.a") is True)
+        await until(lambda: outside.payloads("ext/tas/b") == [b"ON"])
+        await until(lambda: inside.message("error.conv.tas.+") is None)
+        await inside.link.set(Path("conv", "tas", "a"), {"codec": "text"})
+        await until(lambda: inside.value("tas.a") == "ON")
+        await inside.link.set(Path("conv", "tas", "a"), {"codec": "null"})
+        await inside.set("tas.b", False)
+        await until(lambda: outside.payloads("ext/tas/b")[-1] == b"OFF")
+        await outside.say("ext/tas/a", "gone")
+        await outside.say("ext/tas/c", "ON")
+        await until(lambda: inside.value("tas.c") is True)
+        assert inside.value("tas.a") == "ON"
+
+
+async def test_broken_payloads(broker, inside, outside):
+    """One error a topic, however many messages; cleared by a good one, or after a restart."""
+    await inside.set("gate.js", entry())
+    place = "error.link.mqtt.codec.ext.js"
+    async with driven(broker) as gates:
+        await runs(inside)
+        for _ in range(5):
+            await outside.say("ext/js/a", "{broken")
+        await outside.say("ext/js/b", b"\xff")
+        await until(lambda: inside.message(f"{place}.b"))
+        said = inside.value(f"{place}.a")
+        assert said["msg"].startswith("not JSON")
+        assert said["val"] == b"{broken"
+        assert said["topic"] == Path("ext", "js", "a")
+        assert len(inside.values(f"{place}.a")) == 1
+        assert gates.jobs[Path("js")].counters.errors == 6
+        await outside.say("ext/js/a", "5")
+        await until(lambda: inside.message(f"{place}.a") is None)
+        assert inside.value("home.a") == 5
+        await inside.set("home.c", b"bytes")
+        await until(lambda: inside.message(f"{place}.c"))
+        assert "cannot be sent: b'bytes' has no equivalent" in inside.value(f"{place}.c")["msg"]
+    await outside.say("ext/js/b", "6")
+    async with driven(broker):
+        await runs(inside)
+        await until(lambda: inside.message(f"{place}.b") is None)
+        assert inside.message(f"{place}.c")
+
+
+async def test_nothing_is_said_again_at_a_restart(broker, inside, outside):
+    """Neither side hears anything if both are as they were left."""
+    await inside.set("home.a", {"b": [1, 2.5, None]})
+    await inside.set("home.text", "text")
+    await outside.say("ext/js/c", '{"d": "e"}')
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside)
+        await until(lambda: inside.message("home.c") and outside.last("ext/js/text"))
+    inner = [each for each in inside.heard if each.topic.startswith("home")]
+    outer = list(outside.heard)
+    await until(lambda: inside.message("run.host.gate.js") is None)
+    async with driven(broker):
+        await runs(inside)
+        await inside.set("home.end", 1)
+        await until(lambda: outside.last("ext/js/end"))
+    assert [each for each in inside.heard if each.topic.startswith("home")][:-1] == inner
+    assert outside.heard[:-1] == outer
+
+
+async def test_odd_topics(broker, inside, outside):
+    """Names with escapes, empty levels and dollars pass; what is no path is one error."""
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await runs(inside)
+        topics = {"", "/a//b", "/$c/d", "/e/:p/:h", "/f/:5", "/g h/ä", "/i/"}
+        for topic in sorted(topics):
+            await outside.say(f"ext/js{topic}", "1")
+        await until(lambda: {f"home{topic}" for topic in topics} <= inside.topics)
+        await outside.say("ext/js/:nonsense", "1")
+        await outside.say("ext/js/x/:x10", "1")
+        await until(lambda: gates.jobs[Path("js")].counters.errors == 2)
+        await until(lambda: inside.message("error.link.mqtt.topic"))
+        await inside.link.set(Path("home", "+", 7), 5)
+        await until(lambda: outside.payloads("ext/js/:p/:7") == [b"5"])
+
+
+async def test_hostile_payloads(broker, inside, outside):
+    """Nothing of this stops the gate, nor arrives."""
+    await inside.set("gate.js", entry())
+    bad = [
+        b"NaN",
+        b"1e400",
+        b"[" * 100_000,
+        b"9" * 10_000,
+        b'"\\ud800"',
+        b"\xff\xfe",
+        b"x" * 300_000,
+        b'"' + b"a" * 70_000 + b'"',
+    ]
+    async with driven(broker) as gates:
+        await runs(inside)
+        for number, payload in enumerate(bad):
+            await outside.session.publish(Publish(f"ext/js/n{number}", payload), timeout=20)
+        huge = Publish("ext/js/huge", b"x" * 16_000_000)  # more than we let the broker deliver
+        await outside.session.publish(huge, timeout=20)
+        await outside.say("ext/js/control", '"a\\u0007b\\nc"')
+        await until(lambda: inside.value("home.control") == "a\ab\nc", 20)
+        assert gates.jobs[Path("js")].counters.errors == len(bad)
+        assert not [topic for topic in inside.topics if topic.startswith("home/n")]
+
+
+async def test_a_flood_is_bounded(broker, inside, outside):
+    """The latest of each topic arrives; the rest is counted, and nobody drowns."""
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await runs(inside)
+        for number in range(10_000):
+            outside.session.publish_nowait(Publish(f"ext/js/n{number % 50}", b"%d" % number))
+        await outside.session.barrier()
+        for number in range(50):
+            await until(lambda: inside.value(f"home.n{number}") == 9_950 + number, 20)  # noqa: B023
+        counters = gates.jobs[Path("js")].counters
+        assert counters.received + counters.dropped == 10_000
+        assert counters.received < 4_000
+
+
+async def test_speed(broker, inside, outside):
+    """At most one value in so many seconds, the latest of them."""
+    await inside.set("gate.js", entry(speed=0.5))
+    async with driven(broker):
+        await runs(inside)
+        for number in range(1, 20):
+            await outside.say("ext/js/a", str(number))
+        await until(lambda: inside.value("home.a") == 19)
+        assert len(inside.values("home.a")) < 8
+
+
+async def test_many_retained(broker, inside, outside):
+    """A burst of more than the broker keeps for a slow reader is complete."""
+    for number in range(3_000):
+        outside.session.publish_nowait(Publish(f"ext/js/n{number}", b"1", retain=True))
+    await outside.session.barrier()
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside, timeout=30)
+        await until(lambda: sum(each.startswith("home/") for each in inside.topics) == 3_000, 30)
+
+
+class TestAnotherBroker:
+    """The outer side is somewhere else."""
+
+    @pytest.fixture
+    def far(self):
+        with Mosquitto(users={"u": "secret"}, persistence=True) as running:
+            yield running
+
+    @pytest.fixture
+    async def plain(self, far):
+        async with outsider(far, "u", "secret") as joined:
+            yield joined
+
+    @staticmethod
+    def backend(far, password="secret"):
+        return {"host": far.host, "port": far.port, "username": "u", "password": password}
+
+    async def test_both_ways(self, broker, inside, far, plain):
+        await plain.say("ext/js/a", "1")
+        await inside.set("home.b", 2)
+        await inside.set("gate.js", entry(backend=self.backend(far)))
+        async with driven(broker):
+            await runs(inside)
+            await until(lambda: inside.value("home.a") == 1)
+            await until(lambda: plain.payloads("ext/js/b") == [b"2"])
+
+    async def test_refused(self, broker, inside, far):
+        """Wrong credentials: an error, and another attempt later; no secret is told."""
+        await inside.set("gate.js", entry(backend=self.backend(far, "wrong-word")))
+        async with driven(broker) as gates:
+            await until(lambda: inside.message("error.gate.js"))
+            said = inside.value("error.gate.js")
+            assert said["driver"] == "mqtt"
+            assert "not authorized" in said["msg"]
+            announced = inside.value("run.host.gate.js")
+            assert announced["up"] is False
+            assert announced["value"].startswith("backoff 5: ")
+            assert gates.jobs[Path("js")].state == "backoff"
+            await inside.set("gate.js", entry(backend=self.backend(far)))
+            await runs(inside)
+        others = [each for each in inside.heard if each.topic != "gate/js"]
+        assert "wrong-word" not in str(others)
+
+    async def test_lost_and_back(self, broker, inside, far, plain, monkeypatch):
+        """Changes on both sides during an outage come together; the newer one wins."""
+        monkeypatch.setattr("firmware_bridge.gates.job.FIRST", 0.3)
+        await plain.say("ext/js/a", "1")
+        await plain.say("ext/js/b", "1")
+        await inside.set("gate.js", entry(backend=self.backend(far)))
+        async with driven(broker) as gates:
+            await runs(inside)
+            await until(lambda: inside.value("home.b") == 1)
+            far.stop()
+            await until(lambda: gates.jobs[Path("js")].state == "backoff")
+            await inside.set("home.a", 5)
+            await inside.set("home.c", 6)
+            far.start()
+            async with outsider(far, "u", "secret") as again:
+                await again.say("ext/js/b", "7")
+                await runs(inside, timeout=20)
+                await until(lambda: again.payloads("ext/js/a")[-1:] == [b"5"])
+                await until(lambda: again.payloads("ext/js/c") == [b"6"])
+                await until(lambda: inside.value("home.b") == 7)
+
+    async def test_forgetful_broker_is_supplied(self, broker, inside, monkeypatch):
+        """A broker that has lost everything gets it back; nothing is deleted inside."""
+        monkeypatch.setattr("firmware_bridge.gates.job.FIRST", 0.3)
+        with Mosquitto() as far:
+            await inside.set("home.a", 5)
+            await inside.set("gate.js", entry(backend={"host": far.host, "port": far.port}))
+            async with driven(broker):
+                await runs(inside)
+                far.restart()
+                async with outsider(far) as plain:
+                    await until(lambda: plain.payloads("ext/js/a") == [b"5"], 20)
+                    assert inside.value("home.a") == 5
+
+    async def test_the_installation_lost_and_back(self, broker, inside, far, plain):
+        """Without its broker a gate waits; what has changed outside comes afterwards."""
+        await inside.set("gate.js", entry(backend=self.backend(far)))
+        await plain.say("ext/js/a", "1")
+        async with driven(broker) as gates:
+            await runs(inside)
+            await until(lambda: inside.value("home.a") == 1)
+            broker.stop()
+            await until(lambda: not gates.jobs[Path("js")].announced)
+            await plain.say("ext/js/a", "2")
+            broker.start()
+            await until(lambda: gates.jobs[Path("js")].announced, 20)
+            await until(lambda: inside.link.status.ready, 30)
+            await until(lambda: inside.value("home.a") == 2, 20)

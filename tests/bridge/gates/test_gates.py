@@ -1,0 +1,185 @@
+"""All gates of an installation: who drives them, what becomes of their entries, how they are shown."""
+
+import asyncio
+import socket
+
+from firmware_bridge.gates.show import COUNTS, LANGUAGES, description, device_id
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.describe import parse_device
+from firmware_bridge.link.path import Path
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.config import Listener, ServerConfig
+from firmware_bridge.server.server import serving
+from tests.support.gates import ROOT, driven, entry, insider, outsider, runs
+from tests.support.wait import until
+
+
+async def test_other_drivers_are_left_alone(broker, inside):
+    """What is no gate of ours is neither announced nor complained about."""
+    await inside.set("gate.kv", {"driver": "kv", "src": Path("home"), "dst": Path("x")})
+    await inside.set("gate.odd", "mqtt")
+    await inside.set("gate", entry())
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await runs(inside)
+        assert list(gates.jobs) == [Path("js")]
+    assert not [each for each in inside.topics if each.startswith(("run/host/gate", "error"))]
+
+
+async def test_a_wrong_entry(broker, inside):
+    """It is one error, and nobody is kept from driving it; corrected, it runs."""
+    await inside.set("gate.js", entry(dst="test.home.home"))
+    async with driven(broker):
+        await until(lambda: inside.message("error.gate.js"))
+        said = inside.value("error.gate.js")
+        assert "dst: test.home.home and src (test.home.home at the broker) overlap" in said["msg"]
+        assert inside.message("run.host.gate.js") is None
+        await inside.set("gate.js", entry())
+        await runs(inside)
+
+
+async def test_a_good_run_clears_the_error(broker, inside, monkeypatch):
+    monkeypatch.setattr("firmware_bridge.gates.job.PROVEN", 0.2)
+    await inside.set("error.gate.js", {"msg": "was wrong", "driver": "mqtt"})
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside)
+        await until(lambda: inside.message("error.gate.js") is None)
+
+
+async def test_entries_come_change_and_go(broker, inside, outside):
+    """A gate follows its entry; deleted, it is withdrawn, and shown no more."""
+    async with driven(broker):
+        await inside.set("gate.a.b", entry())
+        await runs(inside, "a.b")
+        await until(lambda: inside.message("device.gate-a-b"))
+        await inside.set("home.x", 1)
+        await until(lambda: outside.payloads("ext/js/x") == [b"1"])
+        await inside.set("gate.a.b", entry(dst="ext.other"))
+        await until(lambda: outside.payloads("ext/other/x") == [b"1"])
+        await inside.set("home.x", 2)
+        await until(lambda: outside.payloads("ext/other/x") == [b"1", b"2"])
+        assert outside.payloads("ext/js/x") == [b"1"]
+        await inside.delete("gate.a.b")
+        await until(lambda: inside.message("run.host.gate.a.b") is None)
+        await until(lambda: inside.message("device.gate-a-b") is None)
+        await until(lambda: inside.message("run.gate.a.b") is None)
+
+
+async def test_two_processes_take_turns(broker, inside, outside):
+    """The second one waits for the first; nothing is done twice."""
+    await inside.set("gate.js", entry())
+    async with driven(broker) as first:
+        await runs(inside)
+        async with driven(broker) as second:
+            await until(lambda: [each.state for each in second.jobs.values()] == ["waiting"])
+            await inside.set("home.x", 1)
+            await until(lambda: outside.payloads("ext/js/x") == [b"1"])
+            await inside.set("run.stop.gate.js", {"reason": "test"}, retain=False)
+            await until(lambda: [each.state for each in second.jobs.values()] == ["running"], 10)
+            assert [each.state for each in first.jobs.values()] == ["stopped"]
+            await inside.set("home.x", 2)
+            await until(lambda: outside.payloads("ext/js/x") == [b"1", b"2"])
+
+
+async def test_a_dead_announcement(broker, inside):
+    """Somebody who has left, and left an announcement, is not waited for."""
+    await inside.set("run.host.gate.js", {"id": "_dead", "up": True, "value": "running"})
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await until(lambda: [each.state for each in gates.jobs.values()] == ["waiting"])
+        await inside.set("run.ping.id._dead", {"up": False, "state": "will"}, retain=False)
+        await runs(inside)
+
+
+async def test_shown_as_a_device(broker, inside, outside):
+    """A gate describes itself, and tells what it counts."""
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside)
+        await until(lambda: inside.message("device.gate-js"))
+        found, issues = parse_device("gate-js", inside.value("device.gate-js"))
+        assert not issues
+        assert found.name == "Gate js"
+        assert found.alive == Path("run", "host", "gate", "js")
+        assert {point.path for point in found.points} == {COUNTS / Path("js")}
+        await outside.say("ext/js/a", "1")
+        await inside.set("home.b", 2)
+        await outside.say("ext/js/c", "{")
+        await until(lambda: inside.value("run.gate.js") == counted(state="running"), 15)
+    await until(lambda: inside.message("run.host.gate.js") is None)
+    await inside.delete("gate.js")
+    async with driven(broker):
+        await until(lambda: inside.message("device.gate-js") is None)
+
+
+def counted(**more):
+    """Return what is told after one value in, one out, and one that is broken."""
+    problem = (
+        "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    )
+    known = {"in": 1, "out": 1, "errors": 1, "dropped": 0, "nodes": 3}
+    return known | {"last_error": f"ext.js.c: {problem}"} | more
+
+
+async def test_counters_are_told_slowly(broker, inside, outside):
+    """Every value from outside is not another one about it."""
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside)
+        for number in range(50):
+            await outside.say("ext/js/a", str(number))
+        await until(lambda: inside.value("home.a") == 49)
+        assert len(inside.values("run.gate.js")) < 5
+
+
+def test_descriptions_are_right():
+    for language in LANGUAGES:
+        for name in (Path("js"), Path("ä", 5, ""), Path("x" * 100), Path("a-b"), Path("a", "b")):
+            _, issues = parse_device(device_id(name), description(name, language))
+            assert not issues
+    assert device_id(Path("a", "5")) != device_id(Path("a", 5))
+
+
+class TestWithOurServer:
+    """Our server remembers deletions."""
+
+    @staticmethod
+    def serving(broker):
+        address = BrokerConfig(host=broker.host, port=broker.port)
+        return serving(
+            ServerConfig(broker=address, root=ROOT, name="ours", listeners=(Listener(port=0),))
+        )
+
+    async def test_deletions_while_down(self, broker):
+        """What was deleted inside while the gate was down is deleted outside."""
+        async with self.serving(broker) as server, insider(broker, use_server=True) as inside:
+            await until(lambda: server.election.main, 15)
+            await until(lambda: inside.link.status.server == "ours", 15)
+            async with outsider(broker) as outside:
+                await inside.set("home.a", 1)
+                await inside.set("home.b", 2)
+                await inside.set("gate.js", entry())
+                async with driven(broker):
+                    await runs(inside)
+                    await until(lambda: outside.payloads("ext/js/b") == [b"2"])
+                await until(lambda: inside.message("run.host.gate.js") is None)
+                await inside.delete("home.a")
+                deletions = await inside.link.deletions(Path("home"))
+                assert [(each.topic, each.value) for each in deletions] == [("home/a", ABSENT)]
+                async with driven(broker) as gates:
+                    await until(lambda: gates._link.status.server == "ours", 15)
+                    await runs(inside, timeout=20)
+                    await until(lambda: outside.payloads("ext/js/a") == [b"1", b""])
+                    assert outside.payloads("ext/js/b") == [b"2"]
+                    assert inside.message("home.a") is None
+
+
+async def test_ends_at_once(broker, inside):
+    """Ending while a gate is on its way to a broker that does not answer takes no time."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        await inside.set("gate.js", entry(backend={"host": "127.0.0.1", "port": port}))
+        async with asyncio.timeout(10), driven(broker) as gates:
+            await until(lambda: inside.message("run.host.gate.js"))
+            assert [each.state for each in gates.jobs.values()] == ["starting"]
