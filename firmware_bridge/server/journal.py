@@ -2,19 +2,20 @@
 
 import asyncio
 import contextlib
-import fcntl
+import errno
 import logging
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path as File
 from typing import Final
 
 from ..link.clock import Clock
-from .loader import Loaded, load
+from .loader import Loaded, steps
+from .lock import Lock, LockedError
+from .names import next_name
 from .records import Record
-from .savefile import FULL, INCREMENTAL, SUFFIX, Apply
+from .savefile import FULL, INCREMENTAL, Apply
 from .segment import Segment
 from .store import Levels
 
@@ -22,6 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _SLICE: Final = 500  # nodes written in one turn of the loop
 _RETRY: Final = 5.0
+_EFFORT: Final = 10  # times as long as a failed attempt has taken
+_UNWRITABLE: Final = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 type Snapshot = Callable[[], Iterable[tuple[Levels, Record]]]
 type Report = Callable[[str | None], None]
@@ -46,12 +49,11 @@ class JournalConfig:
     """Chains kept."""
 
 
-class LockedError(OSError):
-    """Another server uses the directory."""
-
-
 class Journal:
-    """The files of one server. `append` never fails: what goes wrong is reported, and repaired."""
+    """The files of one server. `append` never fails: what goes wrong is reported, and repaired.
+
+    The disk is touched in threads of its own, so that a slow one keeps nobody waiting.
+    """
 
     def __init__(
         self, config: JournalConfig, clock: Clock, *, snapshot: Snapshot, report: Report
@@ -64,11 +66,19 @@ class Journal:
         self._current: Segment | None = None
         self._next: Segment | None = None
         self._chains: list[list[str]] = []
-        self._damaged: dict[str, str] = {}
+        self.loaded = Loaded()
+        """What was found at the start."""
+        self._damaged: list[str] = []
+        self._empty: list[str] = []
         self._problem: str | None = None
         self._stale = True  # the files do not have everything
-        self._lock: int | None = None
+        self._begun = False
+        self._pause = _RETRY
+        self._lock = Lock(config.directory)
         self._dirty = asyncio.Event()
+        self._trouble = asyncio.Event()
+        self._quick = ThreadPoolExecutor(1, "journal")  # flushes what has changed, nothing else
+        self._slow = ThreadPoolExecutor(1, "journal")
 
     @property
     def problem(self) -> str | None:
@@ -82,27 +92,33 @@ class Journal:
 
     def load(self, apply: Apply) -> Loaded:
         """Read what is there; the directory is made if need be, and ours from now on. OSError."""
-        directory = self._config.directory
-        directory.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
-            self._unlock()
-            raise LockedError(err.errno, "used by another server", str(directory)) from err
-        for leftover in directory.rglob("*.moat.tmp"):
-            leftover.unlink()
-        loaded = load(directory, apply)
-        self._chains = loaded.files
-        self._damaged = loaded.damaged
-        return loaded
+        for _ in self.loading(apply):
+            pass
+        return self.loaded
 
-    def start(self) -> None:
-        """Begin to write; the whole tree follows in the course of `run`."""
-        if not self._chains:
-            self._guarded(self._begin_first)
-        else:
-            self._guarded(self._begin_next)
+    def loading(self, apply: Apply) -> Iterator[None]:
+        """Do what `load` does, piece by piece."""
+        directory = self._config.directory
+        try:
+            self._lock.take()
+        except LockedError:
+            raise
+        except OSError as err:
+            if err.errno not in _UNWRITABLE:
+                raise
+            _LOGGER.warning("%s cannot be locked: %s", directory, err)
+        for leftover in directory.rglob("*.moat.tmp"):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+        yield from steps(directory, apply, self.loaded)
+        loaded = self.loaded
+        self._chains = [list(chain) for chain in loaded.files]
+        self._damaged, self._empty = list(loaded.damaged), loaded.empty
+        self._stale = (
+            not self._chains
+            or loaded.problem is not None
+            or len(self._chains[-1]) >= self._config.rewrite
+        )
 
     def append(self, levels: Levels, record: Record) -> None:
         """Note that a node has changed."""
@@ -111,163 +127,223 @@ class Journal:
                 segment.append(levels, record)
         self._dirty.set()
 
+    def start(self) -> None:
+        """Begin to write what changes; the whole tree, if that is needed, follows in the course of `run`."""
+        self._begun = True
+        if not self._chains:
+            return
+        try:
+            self._use(self._begin_next())
+        except OSError as err:
+            self._failed(err)
+
     async def run(self) -> None:
         """Write, sync, rotate and compact, for ever."""
-        while True:
-            await self._work()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_flushing())
+            tasks.create_task(self._keep_working())
 
-    def close(self, reason: str) -> None:
-        """End the files in order."""
-        if self._current is not None:
-            self._guarded(lambda: self._end(reason=reason))
-        self._unlock()
-
-    async def _work(self) -> None:
-        """Do what is due: write in good time, sync from time to time, rotate now and then."""
+    async def work(self) -> None:
+        """Do what is due."""
         if self._stale:
             await self._compact()
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._config.sync):
-                    await self._dirty.wait()
-        await asyncio.sleep(self._config.flush if self._problem is None else _RETRY)
-        self._dirty.clear()
+        await self._flush()
+        await self._sync()
+        await self._advance()
+
+    def close(self, reason: str) -> None:
+        """End the files in order; if there is none, try to write everything."""
+        for thread in (self._quick, self._slow):
+            thread.submit(_nothing).result()  # what it was at is over
+        current, self._current = self._current, None
+        try:
+            if current is not None:
+                current.end(reason=reason)
+                current.finish()
+            elif self._begun:
+                self._write_all(reason)
+        except OSError as err:
+            self._failed(err)
+        finally:
+            self._begun = False
+            self._quick.shutdown()
+            self._slow.shutdown()
+            self._lock.release()
+
+    @property
+    def _patience(self) -> float:
+        """Seconds until something has to be done even if nothing happens."""
+        current, sync = self._current, self._config.sync
+        if current is None or current.size == current.safe:
+            return sync
+        return min(sync, max(0.0, current.synced + sync - self._clock.monotonic()))
+
+    async def _keep_flushing(self) -> None:
+        """Flush soon after every change, whatever else the disk is busy with."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(self._config.flush)
+            self._dirty.clear()
+            await self._flush()
+
+    async def _keep_working(self) -> None:
+        while True:
+            await self.work()
+            self._trouble.clear()
+            if self._problem is not None:
+                await asyncio.sleep(self._pause)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._patience):
+                        await self._trouble.wait()
+
+    async def _flush(self) -> None:
         current = self._current
         if current is None:
             self._stale = True
             return
-        self._guarded(current.flush)
-        now = self._clock.monotonic()
-        if now - current.synced >= self._config.sync:
-            current.synced = now
-            await self._sync(current)
-        if now - current.begun > self._config.rotate or current.size > self._config.size:
-            if len(self._chains[-1]) >= self._config.rewrite:
-                self._stale = True
-            elif current.entries:
-                self._guarded(self._rotate)
-            else:
-                current.begun = now
-
-    async def _sync(self, segment: Segment) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(None, segment.sync)
+            await _in(self._quick, current.flush)
         except OSError as err:
             self._failed(err)
+
+    async def _sync(self) -> None:
+        """Sync if it is time for that."""
+        current, now = self._current, self._clock.monotonic()
+        if current is None or now - current.synced < self._config.sync:
+            return
+        if current.size != current.safe:
+            current.synced = now
+            try:
+                await self._do(current.sync)
+            except OSError as err:
+                self._failed(err)
+
+    async def _advance(self) -> None:
+        """Rotate if it is time for that, or have the whole tree written."""
+        current, now = self._current, self._clock.monotonic()
+        if current is None or (
+            now - current.begun <= self._config.rotate and current.size <= self._config.size
+        ):
+            return
+        directory, chain = self._config.directory, self._chains[-1]
+        if len(chain) >= self._config.rewrite or not await self._do(
+            lambda: _exist(directory, chain)
+        ):
+            self._stale = True
+        elif current.entries:
+            try:
+                segment = await self._do(self._begin_next)
+                current.end(name=segment.name, mode="next")
+                self._use(segment)
+                await self._do(current.finish)
+            except OSError as err:
+                self._failed(err)
+        else:
+            current.begun = now
 
     async def _compact(self) -> None:
         """Write the whole tree into a new file, while changes go to both."""
-        config = self._config
         segment: Segment | None = None
+        begun = self._clock.monotonic()
         try:
-            name = self._name()
-            segment = Segment(config.directory, name, self._clock, mode=FULL, prev=self._last)
+            segment = await self._do(self._begin_full)
             self._next = segment
-            for count, (levels, record) in enumerate(self._snapshot()):
+            for count, (levels, record) in enumerate(self._snapshot(), 1):
                 segment.append(levels, record)
-                if count % _SLICE == _SLICE - 1:
-                    segment.flush()
-                    if self._current is not None:
-                        self._guarded(self._current.flush)
-                    await asyncio.sleep(0)
+                if not count % _SLICE:
+                    await self._do(segment.flush)
+                    await self._sync()
             segment.mark()
-            segment.flush()
-            await asyncio.get_running_loop().run_in_executor(None, segment.sync)
-            segment.flush()
-            segment.publish()
+            await self._do(segment.complete)
         except BaseException as err:
             if segment is not None:
-                segment.discard()
+                self._slow.submit(segment.discard)
             if not isinstance(err, OSError):
                 raise
             self._failed(err)
+            self._pause = max(_RETRY, _EFFORT * (self._clock.monotonic() - begun))
             return
         finally:
             self._next = None
-        if self._current is not None:
-            self._guarded(lambda: self._end(name=name, mode="restart"))
-        self._current = segment
-        self._chains.append([name])
+        former = self._current
+        self._chains.append([])
+        self._use(segment)
         self._stale = False
+        if former is not None:
+            former.end(name=segment.name, mode="restart")
+            with contextlib.suppress(OSError):  # all that it has is in the new one
+                await self._do(former.finish)
         self._works()
-        self._guarded(self._clean)
+        await self._clean()
 
-    def _begin_first(self) -> None:
-        """Begin a full file of a tree that has nothing yet."""
-        name = self._name()
-        segment = Segment(self._config.directory, name, self._clock, mode=FULL, prev=None)
-        for levels, record in self._snapshot():
-            segment.append(levels, record)
-        segment.mark()
-        segment.flush()
-        segment.publish()
-        self._current = segment
-        self._chains.append([name])
-        self._stale = False
-
-    def _begin_next(self) -> None:
-        """Begin an incremental file."""
-        name = self._name()
-        segment = Segment(
-            self._config.directory, name, self._clock, mode=INCREMENTAL, prev=self._last
-        )
-        segment.flush()
-        segment.publish()
-        self._current = segment
-        self._chains[-1].append(name)
-
-    def _rotate(self) -> None:
-        former, self._current = self._current, None
-        assert former is not None
-        self._begin_next()
-        former.end(name=self._chains[-1][-1], mode="next")
-
-    def _end(self, **why: str) -> None:
-        former, self._current = self._current, None
-        assert former is not None
-        former.end(**why)
-
-    def _clean(self) -> None:
+    async def _clean(self) -> None:
         """Put damaged files aside, and remove what is older than the chains to keep."""
-        directory = self._config.directory
-        for name in self._damaged:
-            with contextlib.suppress(FileNotFoundError):
-                (directory / name).rename(directory / f"{name}.bad")
-        old, self._chains = self._chains[: -self._config.keep], self._chains[-self._config.keep :]
-        for name in (name for chain in old for name in chain if name not in self._damaged):
-            file = directory / name
-            file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # not empty
-                while (file := file.parent) != directory:
-                    file.rmdir()
-        self._damaged = {}
+        directory, keep = self._config.directory, self._config.keep
+        old, self._chains = self._chains[:-keep], self._chains[-keep:]
+        damaged, self._damaged = self._damaged, []
+        useless, self._empty = [*self._empty, *(name for chain in old for name in chain)], []
+        await self._do(lambda: _put_aside(directory, damaged))
+        await self._do(lambda: _remove(directory, useless))
 
-    @property
-    def _last(self) -> str | None:
-        return self._chains[-1][-1] if self._chains else None
-
-    def _name(self) -> str:
-        """Return a name for a new file, after all others in order."""
-        time = self._clock.time()
-        last = self._last or ""
-        for later in range(60):
-            name = datetime.fromtimestamp(time + later, UTC).strftime(self._config.name)
-            if name > last and not (self._config.directory / name).exists():
-                return name
-        return f"{last.removesuffix(SUFFIX)}_{SUFFIX}"  # the clock has gone back
-
-    def _guarded(self, action: Callable[[], None]) -> None:
+    def _write_all(self, reason: str) -> None:
+        """Write the whole tree into a new file, and that is all."""
+        segment = self._begin_full()
         try:
-            action()
-        except OSError as err:
-            self._failed(err)
+            for levels, record in self._snapshot():
+                segment.append(levels, record)
+            segment.mark()
+            segment.end(reason=reason)
+            segment.complete()
+        finally:
+            segment.discard()
+
+    def _begin_full(self) -> Segment:
+        """Begin a full file, in a thread; it gets its name when it is complete."""
+        self._lock.take()
+        segment = self._new(FULL)
+        segment.open()
+        return segment
+
+    def _begin_next(self) -> Segment:
+        """Begin an incremental file, in a thread."""
+        segment = self._new(INCREMENTAL)
+        try:
+            segment.open()
+            segment.flush()
+            segment.publish()
+        except OSError:
+            segment.discard()
+            raise
+        return segment
+
+    def _use(self, segment: Segment) -> None:
+        """Have changes go to another file from now on."""
+        self._current = segment
+        self._chains[-1].append(segment.name)
+
+    def _new(self, mode: str) -> Segment:
+        directory = self._config.directory
+        last = self._chains[-1][-1] if self._chains and self._chains[-1] else None
+        name = next_name(
+            self._config.name,
+            self._clock.time(),
+            last or "",
+            lambda name: (directory / name).exists(),
+        )
+        return Segment(directory, name, self._clock, mode=mode, prev=last)
+
+    async def _do[T](self, work: Callable[[], T]) -> T:
+        return await _in(self._slow, work)
 
     def _failed(self, error: OSError) -> None:
         """Write nothing more to what may be broken; the next attempt is a new file."""
         if self._current is not None:
-            self._current.abandon()
+            self._slow.submit(self._current.close)
             self._current = None
         self._stale = True
+        self._pause = _RETRY
+        self._trouble.set()
         text = f"{error.filename or self._config.directory}: {error.strerror or error}"
         if self._problem is None:
             _LOGGER.error("Nothing can be saved: %s", text)
@@ -281,7 +357,31 @@ class Journal:
             self._problem = None
             self._report(None)
 
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+
+async def _in[T](thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    """Have a thread do something; it is not given up half-way, nor left out."""
+    return await asyncio.shield(asyncio.wrap_future(thread.submit(work)))
+
+
+def _exist(directory: File, names: Iterable[str]) -> bool:
+    return all((directory / name).exists() for name in names)
+
+
+def _put_aside(directory: File, names: Iterable[str]) -> None:
+    for name in names:
+        with contextlib.suppress(OSError):
+            (directory / name).rename(directory / f"{name}.bad")
+
+
+def _remove(directory: File, names: Iterable[str]) -> None:
+    """Remove files, and the folders that are empty then."""
+    for name in names:
+        file = directory / name
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+            while (file := file.parent) != directory:
+                file.rmdir()
+
+
+def _nothing() -> None:
+    """Be done when everything before is."""

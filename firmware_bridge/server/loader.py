@@ -1,16 +1,19 @@
 """Reading what is on disk at the start: the newest file and what it builds on."""
 
+import contextlib
 import logging
 import os
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Final
 
-from .savefile import SUFFIX, Apply, Contents, read
+from .savefile import SUFFIX, Apply, Contents, Reader, read_header
 
 _LOGGER = logging.getLogger(__name__)
 
 _HEADER_SIZE: Final = 4096
+_PIECE: Final = 32768  # bytes read between two looks at anything else
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,50 +24,81 @@ class Loaded:
     """Names, oldest first, in chains that each begin with a full file."""
     entries: int = 0
     complete: bool = False
-    """Whether a whole chain was there."""
+    """Whether a whole chain was there, or nothing at all."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Names of files with something wrong in them, and what."""
+    empty: list[str] = field(default_factory=list)
+    """Names of files in which there is not even a header."""
 
     @property
-    def newest(self) -> str | None:
-        """The file to go on from."""
-        return self.files[-1][-1] if self.files else None
+    def problem(self) -> str | None:
+        """What is wrong, in one text."""
+        found = [f"{name}: {problem}" for name, problem in sorted(self.damaged.items())]
+        if not self.complete:
+            found.append("no chain of files is complete: nodes may be missing")
+        return "; ".join(found) or None
 
 
 def load(directory: File, apply: Apply) -> Loaded:
     """Read the newest chain that is complete; everything newer, too. Torn ends are cut off."""
     loaded = Loaded()
-    known = _headers(directory, loaded)
+    for _ in steps(directory, apply, loaded):
+        pass
+    return loaded
+
+
+def steps(directory: File, apply: Apply, loaded: Loaded) -> Iterator[None]:
+    """Do what `load` does, piece by piece."""
+    known: dict[str, Contents] = {}
+    for file in directory.rglob(f"*{SUFFIX}"):
+        _look(file, file.relative_to(directory).as_posix(), known, loaded)
+        yield
     loaded.files = _chains(known)
+    loaded.complete = not known and not loaded.damaged
     waiting = sorted(known, reverse=True)
     done: set[str] = set()
     while waiting and not loaded.complete:
         name: str | None = waiting.pop(0)
         while name in known and name not in done:
             done.add(name)
-            contents = _read(directory, name, apply, loaded)
+            contents = yield from _read(directory, name, apply, loaded)
             loaded.complete = contents.complete
-            name = None if contents.complete else contents.prev
-    return loaded
+            if contents.complete:
+                waiting = _beside(known, contents)
+                break
+            name = contents.prev
+    for name in waiting:
+        if name not in done:
+            yield from _read(directory, name, apply, loaded)
 
 
-def _headers(directory: File, loaded: Loaded) -> dict[str, Contents]:
-    """Look at the beginning of every file."""
-    known: dict[str, Contents] = {}
-    for file in directory.rglob(f"*{SUFFIX}"):
-        name = file.relative_to(directory).as_posix()
-        try:
-            with file.open("rb") as source:
-                beginning = source.read(_HEADER_SIZE)
-        except OSError as err:
-            loaded.damaged[name] = str(err)
-            continue
-        contents = read(beginning, lambda *_: None, header_only=True)
-        if contents.mode:
-            known[name] = contents
-        elif beginning:
-            loaded.damaged[name] = contents.damage or "no header"
-    return known
+def _look(file: File, name: str, known: dict[str, Contents], loaded: Loaded) -> None:
+    """Look at the beginning of a file."""
+    try:
+        with file.open("rb") as source:
+            beginning = source.read(_HEADER_SIZE)
+    except OSError as err:
+        loaded.damaged[name] = str(err)
+        return
+    contents = read_header(beginning)
+    if contents.mode:
+        known[name] = contents
+    elif contents.torn or not beginning:
+        loaded.empty.append(name)
+    else:
+        loaded.damaged[name] = contents.damage or "no header"
+
+
+def _beside(known: dict[str, Contents], full: Contents) -> list[str]:
+    """Return what is newer than a full file by its header, whatever it is called."""
+    before: set[str] = set()
+    name = full.prev
+    while name in known and name not in before:
+        before.add(name)
+        name = known[name].prev
+    return sorted(
+        name for name, contents in known.items() if name not in before and contents.time > full.time
+    )
 
 
 def _chains(known: dict[str, Contents]) -> list[list[str]]:
@@ -76,18 +110,27 @@ def _chains(known: dict[str, Contents]) -> list[list[str]]:
     return chains
 
 
-def _read(directory: File, name: str, apply: Apply, loaded: Loaded) -> Contents:
+def _read(
+    directory: File, name: str, apply: Apply, loaded: Loaded
+) -> Generator[None, None, Contents]:
     file = directory / name
+    reader = Reader(apply)
     try:
-        contents = read(file.read_bytes(), apply)
+        with file.open("rb") as source:
+            while piece := source.read(_PIECE):
+                reader.feed(piece)
+                yield
     except OSError as err:
+        _LOGGER.warning("%s cannot be read: %s", file, err)
         loaded.damaged[name] = str(err)
-        return Contents()
+        return reader.found
+    contents = reader.finish()
     loaded.entries += contents.entries
     if contents.damage is not None:
         _LOGGER.error("%s is damaged %s; what stands before has been read", file, contents.damage)
         loaded.damaged[name] = contents.damage
     elif contents.torn:
         _LOGGER.warning("%s ends within an entry, which is cut off", file)
-        os.truncate(file, contents.good)
+        with contextlib.suppress(OSError):
+            os.truncate(file, contents.good)
     return contents

@@ -1,5 +1,6 @@
 """The file format that MoaT's servers keep their data in: a sequence of CBOR items."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from ..link.codec import Key, Opaque, Value, encode
 from ..link.elements import from_level
 from ..link.errors import DecodeError, EncodeError
 from ..link.meta import Meta, meta_of
-from ..link.path import Path
+from ..link.path import MAX_LEVELS, Path
 from ..link.sequence import EndOfDataError, SequenceReader
 from .records import Record
 from .store import Levels, common, levels_of
@@ -22,6 +23,10 @@ _FILE: Final = 55800
 _HEADER: Final = 0x4D6F6154  # MoaT
 _CHANGES: Final = 0x4D636867  # Mchg
 _END: Final = 0x4D656F46  # MeoF
+_ENDING: Final = b"\xda\x4d\x65\x6f\x46"
+_BEGINNING: Final = re.compile(rb"[\x83-\x98][\x00-\x17]\xd8\x27[\x80-\x97]")  # of an entry
+
+_NUMBERS: Final = tuple(encode(number) for number in range(MAX_LEVELS + 1))
 
 type Apply = Callable[[list[str], Value, Meta], None]
 
@@ -62,7 +67,7 @@ class Encoder:
         kept = common(self._before, levels)
         self._before = levels
         head = bytes((record[0] + 2,))
-        return b"".join((head, encode(kept), encode_path(levels[kept:]), record[1:]))
+        return b"".join((head, _NUMBERS[kept], encode_path(levels[kept:]), record[1:]))
 
 
 def encode_path(levels: Levels) -> bytes:
@@ -96,28 +101,76 @@ def encode_end(time: float, **why: str) -> bytes:
     return encode(Opaque(_END, about))
 
 
-def read(data: bytes, apply: Apply, *, header_only: bool = False) -> Contents:
-    """Read a file's content, entry by entry; what is wrong is told in the result."""
-    found = Contents()
-    reader = SequenceReader(data)
-    before: list[str] = []
-    try:
-        while reader.position < len(data):
-            item = reader.read()
-            if isinstance(item, list):
-                before = _entry(item, before, apply)
-                found.entries += 1
-            else:
-                _mark(item, found)
-            found.good = reader.position
-            if header_only and found.mode:
-                break
-        if not found.mode and not header_only:
+class Reader:
+    """Reads a file piece by piece; what is wrong with it is told by `found` in the end."""
+
+    def __init__(self, apply: Apply) -> None:
+        """Hand every entry on."""
+        self.found = Contents()
+        self._apply = apply
+        self._before: list[str] = []
+        self._rest = b""
+        self._problem: str | None = None
+        self._blank = True  # whether all from the problem on is zero
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._problem is not None:
+            self._blank = self._blank and not any(data)
+            return
+        self._rest += data
+        reader = SequenceReader(self._rest)
+        good = self.found.good
+        try:
+            while reader.position < len(self._rest):
+                self._take(reader.read())
+                self.found.good = good + reader.position
+        except EndOfDataError:
+            pass
+        except (DecodeError, EncodeError) as err:
+            self._problem = f"at byte {self.found.good}: {err}"
+        self._rest = self._rest[self.found.good - good :]
+        if self._problem is not None:
+            self._blank = not any(self._rest)
+
+    def finish(self) -> Contents:
+        """Say that this was all."""
+        found = self.found
+        if self._problem is not None:
+            # what a file system has not written before the power failed is zero
+            found.torn, found.damage = self._blank, None if self._blank else self._problem
+        elif self._rest and (_BEGINNING.search(self._rest, 1) or _ENDING in self._rest[1:]):
+            found.damage = f"at byte {found.good}: an item that does not end"
+        elif self._rest:
+            found.torn = True
+        elif not found.mode:
             found.damage = "no header"
+        return found
+
+    def _take(self, item: Value) -> None:
+        if isinstance(item, list):
+            self._before = _entry(item, self._before, self._apply)
+            self.found.entries += 1
+        else:
+            _mark(item, self.found)
+
+
+def read(data: bytes, apply: Apply) -> Contents:
+    """Read a file's content, entry by entry; what is wrong is told in the result."""
+    reader = Reader(apply)
+    reader.feed(data)
+    return reader.finish()
+
+
+def read_header(data: bytes) -> Contents:
+    """Read what a file's first bytes say about it; without a mode, it is none of ours."""
+    found = Contents()
+    try:
+        _mark(SequenceReader(data).read(), found)
     except EndOfDataError:
         found.torn = True
-    except (DecodeError, EncodeError) as err:
-        found.damage = f"at byte {found.good}: {err}"
+    except DecodeError as err:
+        found.torn, found.damage = not any(data), f"no header: {err}"
     return found
 
 

@@ -173,9 +173,9 @@ class Server:
 
     async def run(self) -> None:
         """Serve until `stop`; OSError when it cannot listen or use its directory."""
-        self._load()
         failure: OSError | None = None
         try:
+            await self._load()
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(work)
@@ -187,9 +187,7 @@ class Server:
                         *([self.history.run()] if self.history else []),
                     )
                 ]
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience):
-                        await self.broker.ready.wait()
+                await _either(self.broker.ready, self._stop, timeout=self._patience)
                 try:
                     await self._listen()
                 except OSError as err:
@@ -216,20 +214,25 @@ class Server:
         """Read tokens and certificates again."""
         self.keys.ask()
 
-    def _load(self) -> None:
+    async def _load(self) -> None:
+        """Read the files, but let others have their turn; until we are to stop."""
         if self.config.journal is None:
             return
         self.journal = Journal(
             self.config.journal, self.clock, snapshot=self.tree.snapshot, report=self._disk
         )
-        loaded = self.journal.load(self.tree.restore)
+        for _ in self.journal.loading(self.tree.restore):
+            await asyncio.sleep(0)
+            if self._stop.is_set():
+                return
+        loaded = self.journal.loaded
         if loaded.complete and loaded.entries:
             self._patience = _START_FROM_FILES  # who wants to know more can wait for a stamp
         _LOGGER.info("Read %d entries; %d nodes", loaded.entries, self.tree.store.count)
         self.tree.log = self.journal.append
         self.journal.start()
-        for name, problem in loaded.damaged.items():
-            fields: dict[Key, Value] = {"msg": f"{name}: {problem}", "level": 3}
+        if loaded.problem is not None:
+            fields: dict[Key, Value] = {"msg": loaded.problem, "level": 3}
             self.tree.report(self._error_at("journal"), fields, self.name)
 
     def _error_at(self, what: str) -> list[str]:
@@ -239,6 +242,12 @@ class Server:
         """Report that the disk is full, or that it is well again."""
         said: Value = ABSENT if problem is None else {"msg": problem, "level": 4}
         self.tree.report(self._error_at("disk"), said, self.name)
+
+    def _forget_disk_error(self) -> None:
+        """Take back what an earlier run of ours has reported, if all is well."""
+        node = self.tree.store.find(self._error_at("disk"))
+        if self.journal is not None and self.journal.problem is None and node and node.alive:
+            self._disk(None)
 
     def _about_keys(self, what: str, problem: str | None) -> None:
         """Report that tokens or a certificate cannot be read, or can again."""
@@ -267,6 +276,7 @@ class Server:
         expired = self.clock.monotonic()
         while True:
             self._tidy()
+            self._forget_disk_error()
             if self.clock.monotonic() - expired > _EXPIRY:
                 expired = self.clock.monotonic()
                 if self.election.main:
@@ -378,3 +388,11 @@ async def serving(config: ServerConfig) -> AsyncIterator[Server]:
         server.stop()
         if not task.done():
             await task
+
+
+async def _either(*events: asyncio.Event, timeout: float) -> None:
+    """Wait for one of several events, at most so many seconds."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -12,6 +12,7 @@ from firmware_bridge.server.records import Record, pack
 from firmware_bridge.server.savefile import (
     Contents,
     Encoder,
+    Reader,
     encode_changes,
     encode_end,
     encode_header,
@@ -131,7 +132,7 @@ def test_torn_anywhere() -> None:
 @pytest.mark.parametrize(
     "rubbish",
     [
-        bytes(64),
+        bytes(64) + b"\x01",
         b"\xff" * 8,
         encode([9, Path("a"), 1, "me", 1.0]),
         encode([0, Path("a"), 1]),
@@ -147,6 +148,41 @@ def test_damaged(rubbish: bytes) -> None:
     assert contents.complete
     assert contents.good == len(data)
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("size", [1, 64, 5000])
+def test_blank_end(size: int) -> None:
+    """Zeros at the end are what a power failure leaves: cut off like a torn item."""
+    reader = Reader(lambda *_: None)
+    for piece in (whole_file(), bytes(size), bytes(size)):
+        reader.feed(piece)
+    contents = reader.finish()
+    assert (contents.torn, contents.damage) == (True, None)
+    assert contents.good == len(whole_file())
+
+
+def test_read_in_pieces() -> None:
+    """However a file is cut, the same is found."""
+    data = whole_file()
+    for size in range(1, 40):
+        found: list[Any] = []
+        reader = Reader(
+            lambda levels, value, meta, found=found: found.append((levels, value, meta))
+        )
+        for start in range(0, len(data), size):
+            reader.feed(data[start : start + size])
+        contents = reader.finish()
+        assert (contents.good, contents.ended, contents.torn) == (len(data), True, False)
+        assert found == collect(data)[1]
+
+
+def test_wrong_length_is_no_torn_end() -> None:
+    """An item that claims more than there is, and has whole ones in it, is damage: nothing is cut."""
+    data = bytearray(whole_file())
+    data[data.index(b"\xd8\x27") + 2] = 0x97  # a path of 23 elements
+    contents, _ = collect(bytes(data))
+    assert contents.damage is not None
+    assert not contents.torn
 
 
 def test_levels_without_meaning() -> None:
