@@ -5,37 +5,42 @@ import contextlib
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice, takewhile
 from typing import Final
 
 from ..link.clock import Backoff
-from ..link.codec import ABSENT, Key, Value, encode_payload
+from ..link.codec import ABSENT, Key, Value, encode, encode_payload
 from ..link.errors import (
     ConnectionLostError,
     DecodeError,
     EncodeError,
     LinkError,
-    RefusedError,
 )
 from ..link.identity import MAIN
 from ..link.message import Message, decode_message
 from ..link.meta import Meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
-from .records import Record
-from .store import RUN, Levels, Outcome
+from .store import RUN, Levels
 from .tree import Tree
+from .witness import TOPIC, Standing, Witness
 
 _LOGGER = logging.getLogger(__name__)
 
 _KEEP_ALIVE: Final = 6  # seconds: when one and a half times that is over, others can take our place
-_TURN: Final = 200  # messages between two looks at whether the broker keeps up
+_TURN: Final = 100  # messages published in one go, if the broker lacks many
+_TURN_SIZE: Final = 256 << 10  # bytes
+_PACE: Final = 0.05  # seconds between two turns, so that nobody who listens is drowned
+_IDLE: Final = 0.5
+_SLICE: Final = 2000  # nodes looked at in one go
+_RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
 _ECHOES: Final = 100  # messages of our own that we know again
 _PASSING: Final = ["error", "link", "mqtt"]
 """Where everybody reports what it cannot understand, for those who listen, not to stay."""
-_MOST_UNSENT: Final = 200_000
+_MOST_OWED: Final = 200_000
 _PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
 _PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
 
@@ -59,6 +64,7 @@ class Broker:
         special: Listen,
         on_connected: Callable[[], None],
         backoff: Backoff | None = None,
+        witness: Witness | None = None,
     ) -> None:
         keep_alive = min(config.keep_alive or _KEEP_ALIVE, _KEEP_ALIVE)
         self._config = replace(config, keep_alive=keep_alive)
@@ -70,11 +76,14 @@ class Broker:
         self._on_connected = on_connected
         self._backoff = backoff or Backoff(0.5, 15.0)
         self._session: Session | None = None
-        self._seen: dict[str, float] | None = None
-        self._stale: dict[str, float] = {}
-        self._learned: dict[str, float] = {}
+        self._witness = witness or Witness()
+        self._witness_topic = f"{TOPIC}/{name}"
+        self._testimony: Value = ABSENT
+        self._vouched = 0
+        self._vouching = asyncio.Lock()
         self._own: deque[float] = deque(maxlen=_ECHOES)
-        self._unsent: set[str] = set()
+        self._owed: dict[str, None] = {}
+        self._doubts: dict[str, float] = {}
         self._complaints: set[tuple[str, bytes]] = set()
         self.sessions = 0
         """How many sessions there have been."""
@@ -84,17 +93,12 @@ class Broker:
         self.repairs = False
         """Whether to be the first to correct what the broker holds in an older version."""
         self.supplied = 0
-        """How many nodes the broker had lost."""
+        """How many nodes the broker has got from us because it lacked them."""
 
     @property
     def connected(self) -> bool:
         """Whether there is a session."""
         return self._session is not None and not self._session.closed
-
-    @property
-    def supplying(self) -> bool:
-        """Whether what the broker retains is read again."""
-        return self._seen is not None
 
     async def run(self) -> None:
         """Connect, and connect again, for ever."""
@@ -109,16 +113,26 @@ class Broker:
                 self._session = None
             await asyncio.sleep(self._backoff.wait())
 
+    @property
+    def owed(self) -> int:
+        """How many nodes are to be published as soon as possible."""
+        return len(self._owed)
+
     def tell(self, levels: Levels, value: Value, meta: Meta) -> None:
         """Publish a change: retained, unless it is below `run`; as soon as there is a session."""
         retain = levels[:1] != [RUN]
         try:
             self.send(levels, value, meta, retain=retain)
         except ConnectionLostError:
-            if retain and len(self._unsent) < _MOST_UNSENT:
-                self._unsent.add("/".join(levels))
+            if retain and len(self._owed) < _MOST_OWED:
+                self._owed["/".join(levels)] = None
         except LinkError as err:
             _LOGGER.warning("Not published: %s: %s", "/".join(levels), err)
+
+    def learned(self, levels: Levels) -> None:
+        """Take note of something newer that did not come from the broker: it may lack it."""
+        if len(self._doubts) < _MOST_OWED and levels[:3] != _PASSING:
+            self._doubts.setdefault("/".join(levels), self._tree.clock.monotonic())
 
     def send(self, levels: Levels, value: Value, meta: Meta, *, retain: bool) -> None:
         """Publish at QoS 0. EncodeError, ConnectionLostError, RefusedError."""
@@ -142,65 +156,48 @@ class Broker:
         return meta.origin == self._name and meta.time in self._own
 
     async def supply(self) -> None:
-        """Compare what the broker retains with the tree, and publish what it lacks. LinkError."""
-        session = self._session
-        if session is None or self._seen is not None:
-            return
-        self._seen = {}
-        try:
-            await session.subscribe(f"{self._root}/#")  # what we have published, too
-            await session.barrier()
-            seen = self._seen
-            await session.subscribe(f"{self._root}/#", no_local=True, retain_handling=2)
-        finally:
-            self._seen = None
-        missing = [
-            (levels, record)
-            for levels, record in self._tree.snapshot()
-            if _lacks(seen, levels, record)
-        ]
-        for number, (levels, record) in enumerate(missing, 1):
-            value, meta = record.unpack()
-            with contextlib.suppress(EncodeError, RefusedError):
-                session.publish_nowait(self._packet(levels, value, meta, retain=True))
-            if not number % _TURN:
-                await session.barrier()
-        self.supplied += len(missing)
-        if missing:
-            _LOGGER.info("The broker lacked %d nodes, which it has got now", len(missing))
-
-    def learned(self, levels: Levels) -> None:
-        """Take note of something newer that did not come from the broker: it may lack it."""
-        if len(self._learned) < _MOST_UNSENT and levels[:3] != _PASSING:
-            self._learned["/".join(levels)] = self._tree.clock.monotonic()
+        """Have everything published that the broker is not known to retain."""
+        count = 0
+        for number, (levels, node) in enumerate(self._tree.store.nodes(), 1):
+            if self._tree.lacking(node) and levels[:3] != _PASSING:
+                self._owed["/".join(levels)] = None
+                count += 1
+            if not number % _SLICE:
+                await asyncio.sleep(0)
+        if count:
+            _LOGGER.info("The broker lacks %d nodes, which it gets now", count)
 
     async def repair(self) -> None:
-        """Publish every second what could not be, or was overwritten by something older; for ever."""
+        """Publish what is owed to the broker, at a pace that others can bear; for ever."""
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_PACE if self._owed else _IDLE)
             session = self._session
             if session is None or session.closed:
                 continue
-            topics, self._unsent = self._unsent | self._doubtful(), set()
-            for number, topic in enumerate(topics, 1):
-                levels = _levels(topic)
-                node = self._tree.store.find(levels)
-                if node is not None and node.record is not None:
-                    self.tell(levels, *node.record.unpack())
-                if not number % _TURN:
-                    with contextlib.suppress(LinkError):
-                        await session.barrier()
+            self._lose_patience()
+            try:
+                if self._owed:
+                    self._pay()
+                    await session.barrier()
+                elif self._tree.clock.time() - self._witness.time > _RENEWAL:
+                    await self.vouch()
+            except LinkError as err:
+                _LOGGER.debug("The broker: %s", err)
 
-    def _doubtful(self) -> set[str]:
-        """Take what nobody has corrected in time: first it is the turn of the main server."""
-        until = self._tree.clock.monotonic() - (_PATIENCE if self.repairs else _PATIENCE_BEHIND)
-        found: set[str] = set()
-        for doubts in (self._stale, self._learned):
-            late = [topic for topic, since in doubts.items() if since <= until]
-            found.update(late)
-            for topic in late:
-                del doubts[topic]
-        return found
+    async def vouch(self) -> None:
+        """Leave word at the broker that it has everything up to now, if there is news. LinkError."""
+        async with self._vouching:
+            session, changes = self._session, self._tree.changes
+            if session is None or self._vouched == changes:
+                return
+            try:
+                said = await asyncio.to_thread(self._witness.renew, self._tree.clock.time())
+            except OSError as err:
+                _LOGGER.debug("Not remembered: %s", err)
+                return
+            self._vouched = changes
+            self.send(_levels(self._witness_topic), said, self._meta(), retain=True)
+            await session.barrier()
 
     async def close(self, *, alone: bool) -> None:
         """Say goodbye: that we go down, and that we are not there; nor is anybody if alone."""
@@ -209,6 +206,7 @@ class Broker:
             return
         with contextlib.suppress(LinkError, TimeoutError):
             async with asyncio.timeout(2):
+                await self.vouch()
                 self.send(_levels((MAIN / "down").topic), self._name, self._meta(), retain=False)
                 if alone:
                     await self.confirm(MAIN / "conn", ABSENT)
@@ -216,6 +214,30 @@ class Broker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await session.close()
+
+    def _lose_patience(self) -> None:
+        """Owe what nobody has corrected in time: first it is the turn of the main server."""
+        until = self._tree.clock.monotonic() - (_PATIENCE if self.repairs else _PATIENCE_BEHIND)
+        late = list(takewhile(lambda doubt: doubt[1] <= until, self._doubts.items()))
+        for topic, _ in late:
+            del self._doubts[topic]
+            self._owed[topic] = None
+
+    def _pay(self) -> None:
+        """Publish some of what is owed."""
+        size = 0
+        topics = list(islice(self._owed, _TURN))
+        for topic in topics:
+            if size > _TURN_SIZE:
+                return
+            del self._owed[topic]
+            node = self._tree.store.find(levels := _levels(topic))
+            if node is None or node.record is None:
+                continue
+            size += len(node.record)
+            self.supplied += self._tree.lacking(node)
+            node.kept = self._tree.connection
+            self.tell(levels, *node.record.unpack())
 
     def _meta(self) -> Meta:
         return Meta(self._name, self._tree.clock.time())
@@ -226,7 +248,7 @@ class Broker:
             f"{self._prefix}{(MAIN / 'server' / self._name).topic}", b"", retain=True, qos=1
         )
         self.sessions += 1
-        self._stale.clear()
+        self._tree.connection = self.sessions
         session = await Session.open(
             self._config,
             client_id=self._name,
@@ -235,6 +257,11 @@ class Broker:
             on_closed=lambda error: None if closed.done() else closed.set_result(error),
         )
         try:
+            await session.subscribe(f"{self._prefix}{self._witness_topic}")
+            await session.barrier()
+            self._testimony, found = ABSENT, self._testimony
+            if self._witness.judge(found) in (Standing.EMPTY, Standing.OLDER):
+                _LOGGER.warning("The broker has lost what it retained, or some of it")
             await session.subscribe(f"{self._root}/#")
             await session.barrier()
             # our own changes are in the tree already: their echo would only cost time
@@ -266,6 +293,8 @@ class Broker:
             return
         message = self._decoded(topic, packet)
         if topic.startswith("run/"):
+            if topic == self._witness_topic and message is not None:
+                self._testimony = message.value
             self._special(topic, message, packet)
             if not packet.retain:
                 return
@@ -273,25 +302,33 @@ class Broker:
             return
         levels = _levels(topic)
         try:
-            outcome = self._tree.receive(levels, message.value, message.meta)
+            if packet.meta is None and self._outweighed(levels, message, packet):
+                return
+            older = self._tree.hear(levels, message.value, message.meta, retained=packet.retain)
         except EncodeError as err:
             self._complain(topic, packet, err)
             return
-        if packet.retain and not topic.startswith("run/"):
-            self._judge(levels, outcome, message.time)
-        if self._seen is not None and packet.retain:
-            self._seen["/".join(levels)] = message.time
+        if topic.startswith("run/"):
+            return
+        if older:
+            self.learned(levels)
+        elif self._doubts and packet.retain:
+            self._doubts.pop("/".join(levels), None)
 
-    def _judge(self, levels: Levels, outcome: Outcome, time: float) -> None:
-        """Take note of whether the broker holds something older than the tree."""
-        if outcome is Outcome.STALE:
-            node = self._tree.store.find(levels)
-            if node is not None and time < node.time and len(self._stale) < _MOST_UNSENT:
-                self._stale.setdefault("/".join(levels), self._tree.clock.monotonic())
-        elif self._stale or self._learned:
-            topic = "/".join(levels)
-            self._stale.pop(topic, None)
-            self._learned.pop(topic, None)
+    def _outweighed(self, levels: Levels, message: Message, packet: Publish) -> bool:
+        """Whether what comes without a time, and may be old, counts for less than what is there."""
+        if self._session is not None or not packet.retain:
+            return False
+        node = self._tree.store.find(levels)
+        if node is None or node.record is None:
+            return False
+        same = node.record.holds(encode(message.value))
+        if not same and self._witness.loses(node.record, node.time):
+            return False
+        node.kept = self._tree.connection * (1 if same else -1)
+        if not same:
+            self.learned(levels)
+        return True
 
     def _decoded(self, topic: str, packet: Publish) -> Message | None:
         try:
@@ -322,14 +359,6 @@ class Broker:
             levels = ["error", "link", "mqtt", "codec", *_levels(topic)]
             with contextlib.suppress(LinkError):
                 self.send(levels, report, self._meta(), retain=False)
-
-
-def _lacks(seen: Mapping[str, float], levels: Levels, record: Record) -> bool:
-    """Tell whether a broker that retains this has something older than a record."""
-    if levels[:3] == _PASSING:
-        return False
-    there = seen.get("/".join(levels))
-    return not record.deleted if there is None else there < record.meta.time
 
 
 def _levels(topic: str) -> list[str]:

@@ -204,7 +204,7 @@ class Office:
         self._sessions.pop(name, None)
         if name in self.election.others:
             self._sessions[name] = self._broker.sessions
-        self._peers.announced(name, announcement, again=not self._broker.supplying)
+        self._peers.announced(name, announcement)
 
     def _about_us(self, value: Value) -> None:
         """Correct what others say about this server, but not for ever: they may have its name."""

@@ -33,6 +33,7 @@ from .store import RUN
 from .sync import Agreement
 from .tokens import Tokens
 from .tree import Tree
+from .witness import Witness
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,6 +61,9 @@ class Server:
         self.doors = Doors(config.listeners, self.clients.admit, self.clients.dismiss)
         self.keys = Keys(config, self._tokens, revoked=self.clients.revoke, report=self._about_keys)
         self.cleanup = Cleanup()
+        self._witness = Witness(
+            config.journal.directory / "broker.json" if config.journal else None
+        )
         self.broker = Broker(
             config.broker,
             config.root,
@@ -67,6 +71,7 @@ class Server:
             self.tree,
             special=self._special,
             on_connected=self._connected,
+            witness=self._witness,
         )
         self.peers = Peers(
             config.name,
@@ -176,6 +181,8 @@ class Server:
         failure: OSError | None = None
         try:
             await self._load()
+            if self._stop.is_set():
+                return
             async with asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(work)
@@ -225,6 +232,7 @@ class Server:
             await asyncio.sleep(0)
             if self._stop.is_set():
                 return
+        self._witness.load()
         loaded = self.journal.loaded
         if loaded.complete and loaded.entries:
             self._patience = _START_FROM_FILES  # who wants to know more can wait for a stamp

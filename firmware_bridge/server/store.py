@@ -39,11 +39,13 @@ class Outcome(Enum):
 class Node:
     """A place in the tree: its record (none if it only leads elsewhere), its children."""
 
-    __slots__ = ("children", "record", "time")
+    __slots__ = ("children", "kept", "record", "time")
 
     def __init__(self) -> None:
         self.record: Record | None = None
         self.time = 0.0
+        self.kept = 0
+        """In which connection the broker was seen to retain this record; negative: another one."""
         self.children: dict[str, Node] | None = None
 
     @property
@@ -85,11 +87,15 @@ class Store:
 
     def merge(self, levels: Levels, value: bytes, meta: Meta) -> Outcome:
         """Write an encoded value, if it is newer than what is there. Raise EncodeError."""
+        return self.place(levels, value, meta)[0]
+
+    def place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
+        """Do what `merge` does; return the node, too."""
         node = self.find(levels)
         if node is not None and node.record is not None:
             same = node.record.holds(value)
             if meta.time <= node.time:
-                return Outcome.SAME if same else Outcome.STALE
+                return (Outcome.SAME if same else Outcome.STALE), node
             outcome = Outcome.REFRESHED if same else Outcome.TAKEN
             node.record = pack(value, meta)
         else:
@@ -99,7 +105,11 @@ class Store:
             node.record = record
             self.count += 1
         node.time = meta.time
-        return outcome
+        return outcome, node
+
+    def nodes(self) -> Iterator[tuple[list[str], Node]]:
+        """Go through all nodes but those below `run`; the tree may change meanwhile."""
+        return _descend(self.root, None)
 
     def walk(
         self,

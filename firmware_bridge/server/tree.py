@@ -10,7 +10,7 @@ from ..link.codec import Value, encode
 from ..link.errors import EncodeError
 from ..link.meta import Meta
 from .records import Record
-from .store import LIFETIME, RUN, Levels, Outcome, Store
+from .store import LIFETIME, RUN, Levels, Node, Outcome, Store
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -30,24 +30,46 @@ class Tree:
         self.log: Log = _nobody
         self.tell: Tell = _nobody_told
         self.remember: Remember = _nobody_remembers
+        self.connection = 0
+        """Which connection with the broker this is; counted from 1."""
+        self.changes = 0
 
     def write(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
         """Carry out a command's write: kept on disk and published if it is newer. EncodeError."""
-        outcome = self.receive(levels, value, meta)
+        outcome, node = self._place(levels, encode(value), meta)
         if outcome.stored:
+            node.kept = self.connection
             self.tell(levels, value, meta)
         return outcome
 
     def receive(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
-        """Take what the broker or another server says: kept on disk if it is newer. EncodeError."""
-        outcome = self.store.merge(levels, encode(value), meta)
+        """Take what another server says: kept on disk if it is newer. EncodeError."""
+        outcome, node = self._place(levels, encode(value), meta)
         if outcome.stored and levels[:1] != [RUN]:
-            node = self.store.find(levels)
-            assert node is not None
-            assert node.record is not None
-            self.log(levels, node.record)
-            self.remember(levels, node.record, meta.time)
+            node.kept = -abs(node.kept)
         return outcome
+
+    def hear(self, levels: Levels, value: Value, meta: Meta, *, retained: bool) -> bool:
+        """Take what the broker says: kept on disk if it is newer; whether it retains something older.
+
+        EncodeError.
+        """
+        outcome, node = self._place(levels, encode(value), meta)
+        if not retained:
+            if outcome.stored and node.kept == self.connection:
+                node.kept = -self.connection
+            return False
+        older = meta.time < node.time
+        node.kept = -self.connection if older else self.connection
+        return older
+
+    def lacking(self, node: Node) -> bool:
+        """Whether the broker is not known to retain what a node is."""
+        if node.record is None:
+            return False
+        return node.kept == -self.connection or (
+            node.kept != self.connection and not node.record.deleted
+        )
 
     def restore(self, levels: Levels, value: Value, meta: Meta) -> None:
         """Take what a file says."""
@@ -79,6 +101,15 @@ class Tree:
         while True:
             await asyncio.sleep(_PRUNING)
             self.store.prune(self.clock.time())
+
+    def _place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
+        outcome, node = self.store.place(levels, value, meta)
+        if outcome.stored and levels[:1] != [RUN]:
+            assert node.record is not None
+            self.changes += 1
+            self.log(levels, node.record)
+            self.remember(levels, node.record, meta.time)
+        return outcome, node
 
 
 def _nobody(levels: Levels, record: Record) -> None:

@@ -314,6 +314,7 @@ async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: S
     server.election.started = 1e12  # never the main server
     await until(lambda: server.broker.connected)
     server.election.main = False
+    assert await caller.call(["d", "set"], Path("before"), 1) == [True]
     await asyncio.to_thread(broker.kill)
     await until(lambda: not server.broker.connected)
     assert await caller.call(["d", "set"], Path("meanwhile"), 2) == [True]
@@ -321,7 +322,8 @@ async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: S
     await until(lambda: server.broker.connected, timeout=20)
     async with other(broker) as peer:
         await until(lambda: peer.last("meanwhile") == 2)
-    assert server.broker.supplied == 0
+        assert not peer.heard("before"), "that is for the main server to do"
+    assert server.broker.supplied == 1
 
 
 async def test_token_is_renewed(serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

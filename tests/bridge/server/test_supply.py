@@ -1,0 +1,282 @@
+"""What the broker gets back, whatever it has lost, kept or got meanwhile."""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path as File
+from typing import Any
+
+import pytest
+
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.meta import Meta, decode_meta
+from firmware_bridge.link.path import Path
+from firmware_bridge.server.journal import JournalConfig
+from tests.support.installation import Peer, other
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
+
+type Start = Callable[..., Any]
+
+PLAIN = "run/moat-bridge/srv1"
+
+
+@pytest.fixture
+def broker() -> Iterator[Mosquitto]:
+    """Run a broker that keeps what it has when it is stopped in order."""
+    with Mosquitto(persistence=True) as broker:
+        yield broker
+
+
+@pytest.fixture
+def journal(tmp_path: File) -> JournalConfig:
+    return JournalConfig(directory=tmp_path / "save", flush=0.001)
+
+
+def back_up(broker: Mosquitto, to: File) -> None:
+    """Save what the broker has."""
+    broker.stop()
+    shutil.copy(broker.directory / "mosquitto.db", to)
+    broker.start()
+
+
+def restore(broker: Mosquitto, of: File) -> None:
+    """Have the broker go on from an earlier time."""
+    broker.stop()
+    shutil.copy(of, broker.directory / "mosquitto.db")
+    broker.start()
+
+
+async def run_as_main(serve: Start, *names: str, **options: Any) -> Any:
+    server = await serve(*names, **options)
+    await until(lambda: server.election.main)
+    return server
+
+
+async def end(server: Any) -> None:
+    server.stop()
+    await server.task
+
+
+async def vouched(server: Any) -> None:
+    """Wait until the broker has everything, and word of that."""
+    await until(lambda: not server.broker.owed)
+    await server.broker.vouch()
+
+
+async def test_with_the_original_metadata(serve: Start, broker: Mosquitto) -> None:
+    """What is given back is what was there, and is not newer."""
+    server = await run_as_main(serve)
+    meta = Meta("somebody", 1234.5, ("more",), {"gw": "x"})
+    server.tree.write(["a"], {"v": 1}, meta)
+    await asyncio.to_thread(broker.kill)
+    (broker.directory / "mosquitto.db").unlink(missing_ok=True)
+    await asyncio.to_thread(broker.start)
+    async with other(broker) as peer:
+        await until(lambda: peer.last("a") == {"v": 1}, timeout=20)
+        packet = next(each for each in peer.packets if each.topic.endswith("/a"))
+        assert packet.meta is not None
+        assert decode_meta(packet.meta) == meta
+        assert packet.retain
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while we run", "while we do not"])
+async def test_restored_broker(
+    serve: Start, broker: Mosquitto, journal: JournalConfig, tmp_path: File, running: bool
+) -> None:
+    """A broker that has gone back in time gets what is newer, and forgets what was deleted."""
+    server = await run_as_main(serve, journal=journal)
+    for number in range(500):
+        server.tree.write(["n", str(number)], number, Meta("x", 100.0))
+    await vouched(server)
+    await asyncio.to_thread(back_up, broker, tmp_path / "old.db")
+    await until(lambda: server.broker.connected, timeout=20)
+    server.tree.write(["n", "7"], "newer", Meta("x", 200.0))
+    server.tree.write(["n", "8"], ABSENT, Meta("x", 200.0))
+    server.tree.write(["new"], 1, Meta("x", 200.0))
+    stop = [] if running else [server]
+    for each in stop:
+        await end(each)
+    await asyncio.to_thread(restore, broker, tmp_path / "old.db")
+    for _ in stop:
+        server = await run_as_main(serve, journal=journal)
+    await until(lambda: server.broker.connected, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: peer.last("n/7") == "newer")
+        await until(lambda: peer.last("n/8") is ABSENT)
+        await until(lambda: peer.last("new") == 1)
+        assert len(peer.state("n/")) == 499
+    assert server.broker.supplied == 3, "nothing that was there is sent again"
+
+
+async def test_garbage_is_overwritten(serve: Start, broker: Mosquitto, journal: Any) -> None:
+    """A retained message that nobody understands makes way for what was there."""
+    server = await run_as_main(serve, journal=journal)
+    server.tree.write(["a"], 1, Meta("x", 100.0))
+    server.tree.write(["b"], 1, Meta("x", 100.0))
+    await end(server)
+    async with other(broker) as peer:
+        await peer.say_bytes("a", b"\xff\xff")
+        await peer.say_bytes("b", b"\x01", "no\\time%")
+        await peer.say_bytes("alone", b"\xff\xff")
+        again = await run_as_main(serve, journal=journal)
+        heard = len(peer.packets)
+        await until(lambda: again.broker.supplied == 2)
+        await peer.session.barrier()
+        found = [each for each in peer.packets[heard - 20 :] if each.topic.endswith(("/a", "/b"))]
+        assert [each.payload for each in found][-2:] == [b"\x01", b"\x01"]
+        assert again.tree.store.find(["alone"]) is None
+
+
+async def test_newer_at_the_broker(serve: Start, peer: Peer, journal: JournalConfig) -> None:
+    server = await run_as_main(serve, journal=journal)
+    server.tree.write(["a"], 1, Meta("x", 100.0))
+    await end(server)
+    await peer.say("a", 2, time=150.0)
+    again = await run_as_main(serve, journal=journal)
+    assert again.tree.store.find(["a"]).record.value == 2
+    assert peer.heard("a") == [1, 2]
+
+
+async def test_plain_value_from_meanwhile(serve: Start, peer: Peer, journal: JournalConfig) -> None:
+    """A value without metadata counts if it was published after we had left the broker in order."""
+    server = await run_as_main(serve, journal=journal)
+    server.tree.write(["a"], 1, Meta("x", server.tree.clock.time()))
+    server.tree.write(["gone"], ABSENT, Meta("x", server.tree.clock.time()))
+    await end(server)
+    await peer.say("a", 2)
+    await peer.say("gone", 3)
+    again = await run_as_main(serve, journal=journal)
+    assert again.tree.store.find(["a"]).record.value == 2
+    assert again.tree.store.find(["gone"]).record.value == 3
+    await end(again)
+    assert peer.heard("a") == [1, 2]
+
+
+async def test_plain_value_from_before(
+    serve: Start, broker: Mosquitto, journal: JournalConfig, tmp_path: File
+) -> None:
+    """A value without metadata in a restored broker does not beat a newer one with them."""
+    async with other(broker) as peer:
+        await peer.say("a", "plain")
+        await peer.say("b", "plain")
+    server = await run_as_main(serve, journal=journal)
+    await until(lambda: server.tree.store.find(["b"]))
+    await vouched(server)
+    await asyncio.to_thread(back_up, broker, tmp_path / "old.db")
+    await until(lambda: server.broker.connected, timeout=20)
+    server.tree.write(["a"], "real", Meta("x", server.tree.clock.time()))
+    server.tree.write(["b"], ABSENT, Meta("x", server.tree.clock.time()))
+    await end(server)
+    await asyncio.to_thread(restore, broker, tmp_path / "old.db")
+    again = await run_as_main(serve, journal=journal)
+    assert again.tree.store.find(["a"]).record.value == "real"
+    async with other(broker) as peer:
+        await until(lambda: peer.last("a") == "real")
+        await until(lambda: peer.last("b") is ABSENT)
+
+
+async def test_plain_value_without_memory(serve: Start, peer: Peer, journal: JournalConfig) -> None:
+    """Files without a memory of the broker: metadata count for more than none."""
+    server = await run_as_main(serve, journal=journal)
+    server.tree.write(["a"], 1, Meta("x", 100.0))
+    await end(server)
+    (journal.directory / "broker.json").unlink()
+    await peer.say("a", 2)
+    again = await run_as_main(serve, journal=journal)
+    assert again.tree.store.find(["a"]).record.value == 1
+    await until(lambda: peer.heard("a") == [1, 2, 1])
+
+
+async def test_plain_value_is_no_news(serve: Start, peer: Peer, journal: JournalConfig) -> None:
+    """A value without metadata that is still there gets no newer by our restart."""
+    await peer.say("a", {"plain": 1})
+    server = await run_as_main(serve, journal=journal)
+    await until(lambda: server.tree.store.find(["a"]))
+    known = server.tree.store.find(["a"]).record
+    assert known.meta.origin == "via:srv1"
+    await end(server)
+    again = await run_as_main(serve, journal=journal)
+    assert again.tree.store.find(["a"]).record == known
+    assert again.broker.supplied == 0
+    assert peer.heard("a") == [{"plain": 1}]
+    await peer.say("a", {"plain": 2})
+    await until(lambda: again.tree.store.find(["a"]).record.value == {"plain": 2})
+
+
+async def test_who_becomes_main_supplies(serve: Start, broker: Mosquitto, peer: Peer) -> None:
+    """A server that takes over knows what the broker lacks without hearing all of it again."""
+    server = await serve()
+    server.election.started = 1e12
+    await until(lambda: server.broker.connected)
+    server.election.main = False
+    await until(lambda: not server.broker.repairs)
+    await peer.say("there", 1, time=100.0)
+    await peer.say("passing", 1, time=100.0, retain=False)
+    await peer.say("outdated", 1, time=100.0)
+    await peer.say("outdated", 2, time=101.0, retain=False)
+    await peer.say("end", 1, time=100.0)
+    await until(lambda: server.tree.store.find(["end"]))
+    heard = len(peer.packets)
+    await server.broker.supply()
+    await until(lambda: len(peer.packets) == heard + 2)
+    assert peer.heard("passing") == [1, 1]
+    assert peer.heard("outdated") == [1, 2, 2]
+    assert server.broker.supplied == 2
+
+
+async def test_large_values_do_not_end_it(serve: Start, broker: Mosquitto) -> None:
+    """More than any buffer holds is published, bit by bit."""
+    server = await run_as_main(serve)
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not server.broker.connected)
+    for number in range(400):
+        value = f"{number}".rjust(60_000)
+        server.tree.write(["n", str(number)], value, Meta("x", 100.0))
+    await asyncio.to_thread(broker.start)
+    await until(lambda: server.broker.connected, timeout=20)
+    await until(lambda: not server.broker.owed, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: len(peer.state("n/")) == 400)
+
+
+async def test_many_at_a_pace(serve: Start, broker: Mosquitto) -> None:
+    """While the broker gets back a lot, who listens is not drowned, and calls are answered."""
+    server = await run_as_main(serve)
+    await asyncio.to_thread(broker.kill)
+    await until(lambda: not server.broker.connected)
+    for number in range(3000):
+        server.tree.write(["n", str(number)], number, Meta("x", 100.0))
+    await asyncio.to_thread(broker.start)
+    await until(lambda: server.broker.connected, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: server.broker.supplied >= 3000, timeout=30)
+        assert server.broker.owed == 0
+        await until(lambda: len(peer.state("n/")) == 3000)
+
+
+async def test_nothing_supplied_to_a_broker_that_has_all(
+    serve: Start, peer: Peer, journal: JournalConfig
+) -> None:
+    server = await run_as_main(serve, journal=journal)
+    for number in range(100):
+        server.tree.write(["n", str(number)], number, Meta("x", 100.0))
+    server.tree.write(["n", "5"], ABSENT, Meta("x", 101.0))
+    await until(lambda: len(peer.state("n/")) == 99)
+    await end(server)
+    again = await run_as_main(serve, journal=journal)
+    await until(lambda: again.tree.connection == 1)
+    await again.broker.supply()
+    assert again.broker.owed == 0
+    assert again.broker.supplied == 0
+
+
+async def test_recorded_where_it_can_be_found(serve: Start, peer: Peer, join: Start) -> None:
+    """The message that we leave at the broker says nothing of use to others, and is no data."""
+    server = await run_as_main(serve)
+    caller = await join(server)
+    assert await caller.call(["d", "set"], Path("a"), 1) == [True]
+    await until(lambda: peer.last(PLAIN) is not ABSENT)
+    said: Any = peer.last(PLAIN)
+    assert set(said) == {"lineage", "number"}
+    assert [item[1] for item in await caller.stream(["d", "walk"], Path())] == [Path("a")]
