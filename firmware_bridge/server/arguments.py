@@ -17,6 +17,15 @@ def argument(call: Reply, index: int, name: str) -> Value:
     raise type_error(f"argument {index + 1} ({name}) is missing")
 
 
+def only(call: Reply, most: int, *keywords: str) -> None:
+    """Refuse what a command does not know: a condition that is misspelt would be overlooked."""
+    if len(call.arguments) > most:
+        raise type_error(f"{most} arguments at most")
+    for name in call.keywords:
+        if name not in keywords:
+            raise type_error(f"unknown keyword {name}")
+
+
 def optional(call: Reply, index: int, name: str) -> Value:
     """Return an argument; None if it is not there, or not given."""
     value = call.arguments[index] if index < len(call.arguments) else call.keywords.get(name)
@@ -32,6 +41,8 @@ def path_of(value: Value, *, strict: bool = False) -> Path:
             return Path.of(value).resolve()
         except DecodeError as err:
             raise type_error(str(err)) from err
+    if isinstance(value, str):
+        raise RemoteError("_ValErr", ("a path is no text",))
     raise type_error("a path is needed")
 
 

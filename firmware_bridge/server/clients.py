@@ -231,6 +231,7 @@ class Clients:
         self._clients.setdefault(client.name, client)
         self._clients[client.assigned] = client
         client.known.set()
+        client.connection.handler = self._handler(client)  # nobody logs in twice
         client.connection.quick = self.commands.quick(client.name)
         way = "anonymously" if client.key is None else f"with the token {client.key}"
         _LOGGER.debug("%s has come in %s, as %s", client.name, way, client.assigned)

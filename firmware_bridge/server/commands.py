@@ -11,13 +11,13 @@ from ..link.errors import DecodeError, RefusedError, RemoteError
 from ..link.frames import Reply
 from ..link.path import Path
 from ..link.rpc import StreamEndedError
-from .arguments import argument, number, text, type_error, whole
+from . import trials
+from .arguments import argument, number, only, text, type_error
 from .data import DataCommands
 from .faults import FaultCommands
 from .past import Past
 from .tree import Tree
 
-_MOST: Final = 1_000_000  # items of a test stream
 _PATIENCE: Final = 60.0  # longest time that a caller may have us wait
 
 type Simple = Callable[[str, Reply], Answer]
@@ -71,10 +71,10 @@ class Commands:
             ("e", "info"): faults.raise_,
             ("e", "ack"): faults.acknowledge,
             ("e", "ok"): faults.clear,
-            ("i", "state"): lambda _, __: Reply(),
-            ("i", "backend"): lambda _, __: Reply((), around.about),
+            ("i", "state"): self._state,
+            ("i", "backend"): self._backend,
             ("i", "error"): self._error,
-            ("i", "stamp"): lambda _, __: around.new_stamp(),
+            ("i", "stamp"): self._stamp,
             ("s", "save"): _refuse_files,
             ("s", "load"): _refuse_files,
             ("s", "log"): _refuse_files,
@@ -85,7 +85,9 @@ class Commands:
             ("d", "walk"): data.walk,
             ("d", "hist"): past.answer,
             ("e", "mon"): faults.monitor,
-            ("i", "count"): _count,
+            ("i", "count"): trials.count,
+            ("i", "echo"): trials.echo,
+            ("i", "sink"): trials.sink,
             ("i", "sync"): self._sync,
             ("i", "checkid"): self._check_id,
             ("cl",): self._clients,
@@ -99,10 +101,14 @@ class Commands:
         """Carry out a request. RefusedError and its kin."""
         path = request.path
         if (simple := _look_up(self._simple, path)) is not None:
-            if request.stream and path[1:] not in _PLAIN_ANYWAY:
-                raise RemoteError("_KyErr", (path[-1], "stream", list(path), []))
+            if request.stream and path not in _STREAMS_TOO:
+                raise self._unknown(path)
+            if request.stream and path == ("d", "search"):
+                raise RefusedError("d.search does not stream")
             return simple(caller, Reply(request.arguments, request.keywords))
         if (streaming := _look_up(self._streaming, path)) is not None:
+            if request.stream and path in _WAITING:
+                raise self._unknown(path)
             return await _told_when_left(streaming(caller, request))
         match path:
             case ("cl", _, *_) | ("srv", *_):
@@ -118,19 +124,41 @@ class Commands:
                 return self._describe(path)
         raise self._unknown(path)
 
+    def _state(self, caller: str, call: Reply) -> Answer:
+        """Answer, which is all there is to say."""
+        only(call, 0)
+        return Reply()
+
+    def _backend(self, caller: str, call: Reply) -> Answer:
+        """Tell which broker this is, but nobody's credentials."""
+        only(call, 0)
+        return Reply((), self._around.about)
+
+    def _stamp(self, caller: str, call: Reply) -> Answer:
+        """Return a number; as soon as it has come back from the broker, so has all that was before."""
+        only(call, 0)
+        return self._around.new_stamp()
+
     def _error(self, caller: str, call: Reply) -> Answer:
+        """Tell why a connection has ended."""
+        only(call, 1, "name")
         name = text(call, 0, "name") if call.arguments else caller
         return self._around.farewell(name)
 
     async def _sync(self, caller: str, request: Request) -> Answer:
-        stamp = argument(Reply(request.arguments, request.keywords), 0, "stamp")
+        """Wait for a stamp to come back."""
+        call = Reply(request.arguments, request.keywords)
+        only(call, 1, "stamp")
+        stamp = argument(call, 0, "stamp")
         if not isinstance(stamp, int):
             raise type_error("a stamp is a number")
         await self._around.stamped(stamp)
         return None
 
     async def _check_id(self, caller: str, request: Request) -> Answer:
+        """Tell whether a client is there, waiting a little for it."""
         call = Reply(request.arguments, request.keywords)
+        only(call, 2, "id", "t")
         client_id, patience = text(call, 0, "id"), number(call, 1, "t")
         for wait in (0.1, min(0.1 if patience is None else patience, _PATIENCE)):
             if self._around.knows(client_id):
@@ -139,6 +167,7 @@ class Commands:
         return self._around.knows(client_id)
 
     async def _clients(self, caller: str, request: Request) -> Answer:
+        """Tell how many clients there are, and as a stream which."""
         names = self._around.client_names()
         if not request.stream:
             return len(names)
@@ -160,11 +189,19 @@ class Commands:
             below = [each for each in self._all() if list(each[:-1]) == above]
             if not below:
                 raise self._unknown(path)
-            streams = [each[-1] for each in below if each in self._streaming]
-            return Reply((), {"c": [each[-1] for each in below], "s": list(streams)})
+            streams = {each for each in below if each in self._streaming or each in _STREAMS_TOO}
+            streams -= _WAITING
+            if above == ["i"]:
+                streams |= _PROBES
+            kinds = {"c": set(below) - streams, "s": streams}
+            said: dict[str, Value] = {}
+            for kind, there in kinds.items():
+                if there:
+                    said[kind] = [*sorted(name for *_, name in there)]
+            return Reply((), said)
         known: Simple | Streaming | None = _look_up(self._simple, tuple(above))
         known = known or _look_up(self._streaming, tuple(above))
-        if known is None and not any(list(each[:-1]) == above for each in self._all()):
+        if known is None and not any(above and list(each[:-1]) == above for each in self._all()):
             raise self._unknown(path)
         about: dict[Key, Value] = {"_d": (known.__doc__ or "") if known else "Commands"}
         return Reply((about,))
@@ -180,10 +217,18 @@ class Commands:
                 return RemoteError("_KyErr", (name, f"_Sub_{group}", list(path), []))
             case (first, *_):
                 return RemoteError("_KyErr", (first, "ServerClient", list(path), []))
-        return RemoteError("_SCmdErr", (list(path),))
+        return RemoteError("_IdxErr", ("list index out of range",))
 
 
-_PLAIN_ANYWAY: Final = (("get",), ("search",), ("collect",))
+_STREAMS_TOO: Final = frozenset(
+    {("d", "get"), ("d", "collect"), ("d", "search"), ("d", "deltree")}
+    | {("e", name) for name in ("exc", "info", "ack", "ok")}
+)
+"""What may be called as a stream, though its answer is a plain one."""
+_PROBES: Final = frozenset({("i", "ping"), ("i", "乒")})
+"""What every connection answers by itself."""
+_WAITING: Final = frozenset({("i", "sync"), ("i", "checkid")})
+"""What takes time, but is no stream."""
 
 
 def _look_up[T](commands: Mapping[tuple[str, ...], T], path: tuple[Value, ...]) -> T | None:
@@ -202,22 +247,3 @@ async def _told_when_left(work: Awaitable[Answer]) -> Answer:
 
 def _refuse_files(caller: str, call: Reply) -> Answer:
     raise RefusedError("files on the server are not for clients")
-
-
-async def _count(caller: str, request: Request) -> Answer:
-    """Send numbers: from s, to before e, in steps of d, every t seconds."""
-    call = Reply(request.arguments, request.keywords)
-    start, step = whole(call, 0, "s") or 0, whole(call, 2, "d")
-    end = whole(call, 1, "e")
-    wait = number(call, 3, "t")
-    step = step or 1
-    current = start
-    request.accept()
-    while current < (start + _MOST * step if end is None else end):
-        await request.send(current)
-        current += step
-        if wait:
-            await asyncio.sleep(min(wait, _PATIENCE))
-        elif wait is None:
-            await asyncio.sleep(1)
-    return current

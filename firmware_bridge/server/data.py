@@ -9,7 +9,16 @@ from ..link.errors import DecodeError, OutOfDateError, RefusedError, RemoteError
 from ..link.frames import Reply
 from ..link.meta import Meta
 from ..link.path import Path
-from .arguments import argument, meta_argument, number, optional, path_of, type_error, whole
+from .arguments import (
+    argument,
+    meta_argument,
+    number,
+    only,
+    optional,
+    path_of,
+    type_error,
+    whole,
+)
 from .patterns import matches
 from .records import Record, splice
 from .savefile import encode_path
@@ -83,6 +92,7 @@ class DataCommands:
 
     def put(self, caller: str, call: Reply) -> Answer:
         """Write a node: true, null (nothing to do) or false (not newer, or below `run`)."""
+        only(call, 3, "path", "value", "meta", "t")
         path = path_of(argument(call, 0, "path"))
         levels = levels_of(path)
         value = argument(call, 1, "value")
@@ -95,6 +105,7 @@ class DataCommands:
 
     def delete(self, caller: str, call: Reply) -> Answer:
         """Delete a node, what is below (`sub`), or both (`rec`); return what it was."""
+        only(call, 2, "path", "meta", "t", "sub", "rec")
         path = path_of(argument(call, 0, "path"))
         levels = levels_of(path)
         if levels[:1] == [RUN]:
@@ -117,11 +128,12 @@ class DataCommands:
 
     def shorthand(self, caller: str, path: Path, call: Reply) -> Answer:
         """Get a node's value, or set it if one is given."""
-        if "p" in call.keywords:
-            path = Path(*path, *path_of(call.keywords["p"]))
+        keywords = dict(call.keywords)
+        if "p" in keywords:
+            path = Path(*path, *path_of(keywords.pop("p")))
         if not call.arguments:
             return self._existing(path).value
-        return self.put(caller, Reply((path, call.arguments[0]), call.keywords))
+        return self.put(caller, Reply((path, *call.arguments), keywords))
 
     # Inside
 
@@ -158,7 +170,7 @@ class DataCommands:
             case int() | float():
                 if node is None or node.record is None:
                     if not may_be_missing:
-                        raise OutOfDateError("there is nothing")
+                        raise RemoteError("_EMLClDt", (None,))
                 elif abs(node.time - expected) > _ACCURACY:
                     raise OutOfDateError("changed", node.record.meta)
             case _:

@@ -73,7 +73,7 @@ async def _is_real(connection: Connection) -> bool:
         answer = await connection.request(("d", "dir_"), timeout=_PATIENCE)
     except RefusedError:
         return True
-    commands = answer.keywords.get("c")
+    commands = answer.keywords.get("s")
     return not isinstance(commands, list) or "hist" not in commands
 
 

@@ -24,7 +24,6 @@ def refused(answer: list[Any]) -> str:
     ("command", "arguments"),
     [
         (["d", "get"], []),
-        (["d", "get"], ["text"]),
         (["d", "get"], [[{}]]),
         (["d", "set"], [Path("a")]),
         (["d", "set"], [Path("a"), 1, "no metadata"]),
@@ -35,6 +34,10 @@ def refused(answer: list[Any]) -> str:
         (["e", "info"], [["a"], "x"]),
         (["i", "checkid"], [5]),
         (["i", "sync"], ["x"]),
+        (["i", "state"], [1]),
+        (["d", "set"], [Path("a"), 1, {"T": True}]),
+        (["d", "delete"], [Path("a"), {"recursive": True}]),
+        (["d_", "a"], [1, {"t2": 5}]),
         (["d_", {}], []),
     ],
 )
@@ -45,6 +48,7 @@ async def test_wrong_arguments(
     server = await serve()
     caller = await join(server)
     assert refused(await caller.call(command, *arguments)) == "_rErr"
+    assert refused(await caller.call(["d", "get"], "text")) == "_ValErr"
     assert server.tree.store.find(["a"]) is None
 
 
@@ -136,8 +140,8 @@ async def test_descriptions(serve: Start, join: Start) -> None:
     (there,) = await caller.call(["dir_"])
     assert set(there["d"]) == {"cl", "d", "e", "i", "s", "srv"}
     (below,) = await caller.call(["d", "dir_"])
-    assert {"get", "set", "walk"} <= set(below["c"])
-    assert below["s"] == ["list", "walk", "hist"]
+    assert below["c"] == ["delete", "set"]
+    assert below["s"] == ["collect", "deltree", "get", "hist", "list", "search", "walk"]
     about, _ = await caller.call(["d", "get", "doc_"])
     assert about["_d"]
     for odd in (["x", "dir_"], ["x", "doc_"], ["d", "x", "doc_"]):
@@ -163,6 +167,36 @@ async def test_test_stream(serve: Start, join: Start) -> None:
     caller.send([9, ["i", "count"]])
     await caller.until(lambda frame: frame[1:] == [0])
     caller.send([10, -3])
+
+
+async def test_other_streams(serve: Start, join: Start) -> None:
+    """Up or down, back, and into the sink."""
+    caller = await join(await serve())
+    assert await caller.stream(["i", "count"], {"s": 3, "e": 0, "t": 0}) == [[3], [2], [1]]
+    caller.send([9, ["i", "echo"]])
+    await caller.until(lambda frame: frame == [-11])
+    for number in range(30):
+        caller.send([9, number, {"k": number}])
+    heard = await caller.until(lambda frame: frame == [-11, 29, {"k": 29}])
+    caller.send([8, None])
+    assert (await caller.end_of(2))[-1] == [-12, None]
+    assert len([frame for frame in heard if frame[0] == -11]) == 30
+    caller.send([13, ["i", "sink"]])
+    await caller.until(lambda frame: frame == [-15])
+    caller.send([13, 1])
+    caller.send([13, 2])
+    caller.send([12, None])
+    assert (await caller.end_of(3))[-1] == [-16, 2]
+
+
+async def test_nobody_logs_in_twice(serve: Start, join: Start) -> None:
+    """Who is in cannot try tokens at leisure, or take another name."""
+    server = await serve(tokens={"me": "a-token-of-mine"})
+    caller = await join(server)
+    for path in ([None], [None, "token"], [None, "anon"]):
+        answer = await caller.call(path, "a-token-of-mine")
+        assert (answer[1].name, answer[1].arguments[1]) == ("_KyErr", "ServerClient")
+    assert server.clients.names == ["_Q5G49yrpcY4Q"]
 
 
 async def test_errors_in_detail(serve: Start, join: Start) -> None:

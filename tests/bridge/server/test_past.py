@@ -139,7 +139,7 @@ async def test_samples_end_now(server: Server, caller: Caller) -> None:
     ("arguments", "told"),
     [
         ([], "path"),
-        (["a"], "a path is needed"),
+        ([5], "a path is needed"),
         ([A, "yesterday"], "start is a number"),
         ([A, True], "start is a number"),
         ([A, 2, 1], "end is before start"),

@@ -286,7 +286,7 @@ async def test_unknown_destinations(serve: Start, join: Start) -> None:
     caller = await join(server)
     assert (await caller.call(["srv", "srv1", "cl"])) == [1]
     assert (await caller.call(["srv", 1]))[1].name == "_SCmdErr"
-    assert (await caller.call([]))[1].name == "_SCmdErr"
+    assert (await caller.call([]))[1].name == "_IdxErr"
     assert (await caller.call([["x"]]))[1].name == "_KyErr"
 
 

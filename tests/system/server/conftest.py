@@ -70,14 +70,18 @@ async def serve(broker: Mosquitto, tmp_path: File) -> AsyncIterator[Callable[...
     async with AsyncExitStack() as stack:
 
         async def start(
-            name: str = "ours", *, socket: File | None = None, **options: Any
+            name: str = "ours",
+            *,
+            socket: File | None = None,
+            root: Path = Path.parse(ROOT),  # noqa: B008  # immutable
+            **options: Any,
         ) -> Server:
             listeners = [Listener(port=0)]
             if socket is not None:
                 listeners.append(Listener(name="local", path=str(socket)))
             config = ServerConfig(
                 broker=BrokerConfig(host=broker.host, port=broker.port),
-                root=Path.parse(ROOT),
+                root=root,
                 name=name,
                 listeners=tuple(listeners),
                 journal=JournalConfig(directory=tmp_path / name, flush=0.001),
