@@ -24,7 +24,7 @@ from firmware_bridge.link.path import Path
 from firmware_bridge.link.rpc import Reply
 from firmware_bridge.link.services import Command
 from firmware_bridge.link.session import Session
-from tests.support.installation import Peer, ShiftedClock, backbone, link
+from tests.support.installation import Peer, ShiftedClock, backbone, config, link
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -544,3 +544,34 @@ async def test_faults_without_a_server(broker: Mosquitto, peer: Peer) -> None:
         for wrong, level in ((Path(), 3), (Path("error", "x"), 3), (path, 5)):
             with pytest.raises(ValueError, match="error"):
                 await one.report_error(wrong, "text", level=level)
+
+
+async def test_heard_while_leaving(broker: Mosquitto, peer: Peer) -> None:
+    """What is heard while a command takes its time to end starts nothing any more."""
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Value:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await ended.wait()
+        return None
+
+    async with link(broker) as caller:
+        async with AsyncExitStack() as stack:
+            owner = Link(config(broker, host="there"))
+            owner.serve(Path("oven"), {"slow": slow})
+            task = asyncio.create_task(owner.run())
+            stack.callback(ended.set)
+            await until(lambda: peer.state("run/host/there/oven"))
+            call = asyncio.create_task(caller.call(SERVICE, ["slow"], timeout=0.5))
+            await begun.wait()
+            task.cancel()
+            await peer.say("run/host/there/oven", ABSENT, time=time.time())
+            with pytest.raises(NoAnswerError):
+                await call
+        await asyncio.wait([task])
+    assert failures == []

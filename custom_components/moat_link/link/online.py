@@ -107,12 +107,14 @@ class Online:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                reason = await self._serve(former_ids)
+                try:
+                    reason = await self._serve(former_ids)
+                finally:
+                    self._ending = True
                 former.difference_update(former_ids)
                 for task in self._tasks:
                     task.cancel()
         finally:
-            self._ending = True
             self._handlers.clear()
             self._watches.remove(self._discovery)
             if not presence.session.closed:
