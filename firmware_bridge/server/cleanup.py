@@ -58,6 +58,7 @@ class Cleanup:
         """Take note of a client's record."""
         if there:
             self._client(name, now).identity = True
+            self._keep(ID + name)
         elif (client := self._clients.get(name)) is not None:
             client.identity = False
 
@@ -75,6 +76,7 @@ class Cleanup:
         owner = value.get("id") if isinstance(value, dict) else None
         match value, owner:
             case dict() as said, str(owner):
+                self._keep(topic)
                 up = said.get("up") is True
                 record = {key: item for key, item in said.items() if key != "id"}
                 if place is not None and place.down is None and place.owner == owner:
@@ -125,6 +127,10 @@ class Cleanup:
             self._actions.append((topic, ABSENT))
             self._places[topic].down = now + _DOWN
         del self._clients[name]
+
+    def _keep(self, topic: str) -> None:
+        """Do not remove what somebody has announced anew."""
+        self._actions = [action for action in self._actions if action != (topic, ABSENT)]
 
     def _ended(self, topic: str, place: _Place, now: float) -> None:
         if (client := self._clients.get(place.owner)) is not None:

@@ -67,6 +67,17 @@ def test_says_goodbye() -> None:
     assert due(cleanup, 100, 6) == [(20.0, "error/run/host/x", {"msg": "down", "level": 4})]
 
 
+def test_replaced_at_once() -> None:
+    """Who takes a place before it has been cleared keeps it."""
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.ping("_1", up=False, now=5.0)
+    cleanup.identity("_2", there=True, now=5.0)
+    cleanup.service("run/host/x", SAID | {"id": "_2"}, 5.0)
+    assert due(cleanup, 19, 5) == [(5.0, "run/id/_1", ABSENT)]
+
+
 def test_comes_and_goes() -> None:
     """Gone, or taken over, within a minute; not up in time; the same said again is nothing."""
     cleanup = Cleanup()
