@@ -29,6 +29,7 @@ class Data:
     async def get(self, path: Path) -> Message:
         """Return what is at a node, or raise NotFoundError."""
         if (server := self._server()) is not None:
+            server.doubt()
             with contextlib.suppress(ConnectionLostError):
                 return await server.get(path)
         for message in await self.retained(path, subtree=False):
@@ -40,6 +41,7 @@ class Data:
     ) -> AsyncIterator[Message]:
         """Go through a subtree, parents first."""
         if (server := self._server_for(path)) is not None:
+            server.doubt()
             async for message in server.walk(path, min_depth=min_depth, max_depth=max_depth):
                 yield message
             return
@@ -79,6 +81,7 @@ class Data:
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""
         if (server := self._server_for(path)) is not None:
+            server.doubt()
             return await server.children(path)
         depth = len(path)
         below = [message.path for message in await self.retained(path)]
@@ -111,13 +114,15 @@ class Data:
         """Delete a node; see `Link.delete`."""
         if not recursive:
             await self.set(path, ABSENT, expected_time=expected_time)
-        elif expected_time is not None or self._server_for(path) is not None:
+            return
+        if expected_time is not None or self._server_for(path) is not None:
             seen = self._watches.seen(path.topic)
             message, _ = self._presence.compose(path, ABSENT, seen=seen)
             await self._comparing(path).delete(message, expected_time)
-        else:
-            for message in await self.retained(path):
-                await self.set(message.path, ABSENT)
+        # without a server, everything; with one, what it has not seen yet, or is of a clock ahead
+        for message in [message async for message in self.walk(path)]:
+            _, packet = self._presence.compose(message.path, ABSENT, seen=message.time)
+            await self._presence.confirm(packet)
 
     async def retained(self, path: Path, *, subtree: bool = True) -> list[Message]:
         """Return what the broker holds, parents first."""
@@ -140,6 +145,7 @@ class Data:
     def _remembering(self, path: Path) -> Server:
         if (server := self._server()) is None:
             raise NoHistoryError(f"the history of {path} needs a server, and there is none")
+        server.doubt()
         return server
 
     def _comparing(self, path: Path) -> Server:

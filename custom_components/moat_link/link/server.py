@@ -54,22 +54,28 @@ class Server:
         self._connection = connection
         self._presence = presence
         self._clock = clock
-        self._seen = -1
+        self._seen: tuple[int, int] | None = None
         self._tells = True
 
-    async def catch_up(self) -> None:
-        """Wait until the server has seen what we wrote, and what the broker had before that.
+    def doubt(self) -> None:
+        """Have it catch up before it is asked the next time: others may have written something."""
+        self._seen = None
 
-        A server that has just started may still be reading the broker's retained messages.
+    async def catch_up(self) -> None:
+        """Wait until the server has seen what the broker had before we last wrote or subscribed.
+
+        A server may be slower than we are, and one that has just started may still be reading the
+        broker's retained messages. What was published before we subscribed, only it can tell us.
         """
-        if self._seen == self._presence.writes or not self._tells:
+        changes = self._presence.subscriptions.changes
+        if self._seen == (self._presence.writes, changes) or not self._tells:
             return
-        self._seen = self._presence.writes
+        self._seen = self._presence.writes, changes
         try:
             stamp = (await self._connection.request(("i", "stamp"))).value
             packet = self._presence.event(STAMPS / self.name, stamp, self._clock.time())
             self._presence.send(packet)
-            self._seen = self._presence.writes
+            self._seen = self._presence.writes, changes
             await self._connection.request(("i", "sync"), (stamp,), timeout=PATIENCE)
         except (RefusedError, NoAnswerError, EncodeError) as err:
             self._tells = False

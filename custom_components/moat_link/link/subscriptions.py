@@ -52,6 +52,7 @@ class Subscriptions:
         self._active: set[Interest] = set()
         self._lock = asyncio.Lock()
         self.replaying = 0  # how many reads of retained messages are going on
+        self.changes = 0  # how often something was subscribed to
 
     async def want(self, *interests: Interest, retained: bool = False, qos: int = 0) -> None:
         """Follow these; with `retained`, return when everything the broker holds has arrived.
@@ -108,6 +109,7 @@ class Subscriptions:
         # Noted first: when this is cancelled half-way, the next change puts it right.
         before = self._active.copy()
         self._active.update(interests)
+        self.changes += 1
         try:
             await self._subscribe(interests, qos=qos, retain_handling=retained)
         except RefusedError:
