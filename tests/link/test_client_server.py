@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.link import snapshot
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.connection import Answer, Request
@@ -380,6 +381,41 @@ async def test_server_behind_the_broker(broker: Mosquitto, peer: Peer) -> None:
             watch = one.watch(HOME / "a", lambda _: None, on_mark=marked.set)
             await marked.wait()
             assert [message.value for message in watch.messages.values()] == [5]
+
+
+async def test_list_without_ghosts(broker: Mosquitto) -> None:
+    """Names of deleted nodes, which servers remember, are left out; 1 and "1" are two names."""
+    async with backbone(broker) as base:
+        await base.announce()
+        for name in ("a", "b", 1, "1"):
+            base.server.put(HOME / name, 1)
+        base.server.put(HOME / "way" / "c", 1)
+        base.server.put(HOME / "gone" / "d", 1)
+        async with link(broker) as one:
+            for path in (HOME / "b", HOME / "gone" / "d", HOME / 1):
+                await one.delete(path)
+            await until(lambda: base.server.nodes["home", 1].value is ABSENT)
+            assert await one.list(HOME) == ["a", "1", "way"]
+
+
+async def test_server_behind_its_word(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that has not caught up although it says so is asked again if it knows nothing."""
+    monkeypatch.setattr(snapshot, "DOUBT", 0.1)
+    async with backbone(broker) as base:
+        await base.announce()
+        async with link(broker) as one:
+            await peer.say("home/a", 5, time=time.time())
+            await until(lambda: ("home", "a") in base.server.nodes)
+            late = dict(base.server.nodes)
+            base.server.nodes.clear()
+            marked = asyncio.Event()
+            watch = one.watch(HOME / "a", lambda _: None, on_mark=marked.set)
+            await marked.wait()
+            assert not watch.messages
+            base.server.nodes.update(late)
+            await until(lambda: [message.value for message in watch.messages.values()] == [5])
 
 
 async def test_delete_what_is_ahead(broker: Mosquitto, peer: Peer) -> None:

@@ -82,7 +82,7 @@ class Data:
         """Return the names of a node's children."""
         if (server := self._server_for(path)) is not None:
             server.doubt()
-            return await server.children(path)
+            return await self._living(server, path)
         depth = len(path)
         below = [message.path for message in await self.retained(path)]
         return list(dict.fromkeys(each[depth] for each in below if len(each) > depth))
@@ -138,6 +138,14 @@ class Data:
         await subscriptions.drop(interest)
         return [found[topic] for topic in sorted(found, key=lambda topic: topic.split("/"))]
 
+    async def _living(self, server: Server, path: Path) -> list[Element]:
+        """Return the names that lead to something; servers know those of what was deleted, too."""
+        below = [Path(*path.elements, name) for name in await server.children(path)]
+        alive = {item.topic async for item in server.walk(path, min_depth=1, max_depth=1)}
+        return [
+            each[-1] for each in below if each.topic in alive or await _leads_on(server, each)
+        ]
+
     def _server_for(self, path: Path) -> Server | None:
         """Return the server, unless the path is one that servers do not walk."""
         return None if path.starts_with(RUN) else self._server()
@@ -154,3 +162,11 @@ class Data:
         if (server := self._server()) is None:
             raise RefusedError("comparing before writing needs a server, and there is none")
         return server
+
+
+async def _leads_on(server: Server, path: Path) -> bool:
+    """Tell whether there is anything below a node."""
+    async with contextlib.aclosing(server.walk(path, min_depth=1)) as items:
+        async for _ in items:
+            return True
+    return False

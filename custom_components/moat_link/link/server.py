@@ -1,7 +1,7 @@
 """The server's commands, as functions: data, errors, and calls to others."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -114,7 +114,7 @@ class Server:
         min_depth: int = 0,
         max_depth: int | None = None,
         deleted: bool = False,
-    ) -> AsyncIterator[Message]:
+    ) -> AsyncGenerator[Message]:
         """Go through a subtree, parents first; `run` is not in it.
 
         `deleted` asks for deletions as well: servers of ours tell them, others may refuse.
