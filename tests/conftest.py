@@ -3,8 +3,26 @@
 import pytest
 
 from tests.support.effort import load_profile
+from tests.support.keeper import KINDS
 
 load_profile()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the integration's tests run with a server."""
+    parser.addoption(
+        "--server",
+        choices=KINDS,
+        default="none",
+        help="the server on the broker of each test of tests/integration: none, ours or the real one",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know our markers."""
+    config.addinivalue_line(
+        "markers", "no_server(reason): no server besides those of the test, whatever --server says"
+    )
 
 
 @pytest.hookimpl(trylast=True)

@@ -141,6 +141,7 @@ async def test_other_root(hass: HomeAssistant, broker: Mosquitto, home: Peer) ->
     assert result["title"] == "moat.empty"
 
 
+@pytest.mark.no_server("one would be found")
 async def test_nothing_found(hass: HomeAssistant, broker: Mosquitto, peer: Peer) -> None:
     """On an empty broker the root is typed."""
     await peer.raw("device.rubbish", b"\xff")
@@ -442,6 +443,7 @@ async def test_reconfigure_user(
     assert hints["server"] == {"suggested_value": "[::1]:27587"}
 
 
+@pytest.mark.no_server("one would be found")
 async def test_reconfigure_empty_broker(
     hass: HomeAssistant, broker: Mosquitto, no_setup: None
 ) -> None:

@@ -18,6 +18,7 @@ from custom_components.moat_link.diagnostics import (
     async_get_device_diagnostics,
 )
 from tests.support.certificates import Authority
+from tests.support.keeper import Served
 from tests.support.mosquitto import Mosquitto
 from tests.support.server import FakeServer
 from tests.support.wait import until
@@ -49,7 +50,9 @@ async def diagnose_device(
     return found
 
 
-async def test_entry(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+async def test_entry(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, served: Served | None
+) -> None:
     """The link, its figures, errors, descriptions, devices and what could not be decoded."""
     await peer.put("meter", {"u": 230.5, "i": "odd"}, when=1_700_000_000.5)
     await peer.describe(
@@ -65,9 +68,11 @@ async def test_entry(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -
     await until(lambda: loaded.runtime_data.link.statistics.undecodable)
     found = await diagnose(hass, loaded)
     link = found["link"]
-    assert link["connected"] is link["ready"] is link["degraded"] is True
-    assert link["server"] is link["skew"] is link["error"] is None
-    assert link["server_error"] == "NoServerError: no server is known"
+    assert link["connected"] is link["ready"] is True
+    assert link["error"] is None
+    assert (link["degraded"], link["server"], link["server_error"]) == (
+        (False, served.name, None) if served else (True, None, "NoServerError: no server is known")
+    )
     assert link["received"] > 0
     assert link["sent"] > 0
     assert link["undecodable"] == 1

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import override
 
+import pytest
+
 from custom_components.moat_link.feed import PATIENCE, Feed
 from custom_components.moat_link.link.client import Link, LinkConfig
 from custom_components.moat_link.link.clock import SystemClock
@@ -50,6 +52,7 @@ async def running(broker: Mosquitto, clock: Shifted) -> AsyncIterator[tuple[Link
         await asyncio.wait([task])
 
 
+@pytest.mark.no_server("a server gives the broker back what it has lost")
 async def test_forgotten_by_the_broker(broker: Mosquitto, peer: Peer) -> None:
     """Doubted as long as nobody says more; the user may let go of it."""
     await peer.describe("battery", point("u", "voltage", "battery.u"))
@@ -70,6 +73,7 @@ async def test_forgotten_by_the_broker(broker: Mosquitto, peer: Peer) -> None:
         assert link.status.degraded
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_unknown_to_the_server(broker: Mosquitto, peer: Peer) -> None:
     """A server that goes on not knowing a device is believed in the end."""
     await peer.describe("battery")

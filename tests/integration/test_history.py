@@ -31,6 +31,8 @@ from .conftest import state_of
 from .test_services import act, refusal
 from .wire import ROOT, Peer
 
+pytestmark = pytest.mark.no_server("has servers of its own")
+
 START = 1_700_000_000.0
 
 

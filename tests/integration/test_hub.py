@@ -135,6 +135,7 @@ async def test_may_write(hass: HomeAssistant, entry: MockConfigEntry, peer: Peer
     await until(lambda: entry.state.recoverable)
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_server(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
     """A server that appears is used, and named."""
     async with FakeServer() as server:

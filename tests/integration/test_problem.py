@@ -18,7 +18,7 @@ from custom_components.moat_link.problem import Occurrence, Problem, Problems
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
-from .conftest import set_up, state_of
+from .conftest import Settled, set_up, state_of
 from .wire import Peer
 
 PROBLEM = "binary_sensor.home_problem"
@@ -117,10 +117,13 @@ async def test_level_and_count_are_bounded(
     assert (found["app.three"]["level"], found["app.three"]["count"]) == (3, 1)
 
 
-async def test_many_old_errors(hass: HomeAssistant, entry: MockConfigEntry, peer: Peer) -> None:
+async def test_many_old_errors(
+    hass: HomeAssistant, entry: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """Those that were there before are one change, and no event."""
     for number in range(300):
         await peer.put(f"error.app.n{number}", {"msg": "old"})
+    await settled()
     changes = 0
 
     @callback

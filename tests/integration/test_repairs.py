@@ -98,6 +98,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(issues, "SERVER_PATIENCE", 0.5)
 
 
+@pytest.mark.no_server("about having none")
 async def test_quiet(hass: HomeAssistant, loaded: MockConfigEntry, impatient: None) -> None:
     """An installation that never had a server has nothing to repair."""
     hub = loaded.runtime_data
@@ -150,6 +151,7 @@ async def test_many_errors(hass: HomeAssistant, loaded: MockConfigEntry, peer: P
 # The server
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_server_gone(
     hass: HomeAssistant, server: FakeServer, peer: Peer, impatient: None
 ) -> None:
@@ -163,6 +165,7 @@ async def test_server_gone(
     await goes(hass, "server_gone")
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_server_withdrawn(
     hass: HomeAssistant, server: FakeServer, peer: Peer, impatient: None
 ) -> None:
@@ -173,6 +176,7 @@ async def test_server_withdrawn(
     assert about(hass, "server_gone")["reason"] == "no server is known"
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_short_outage(hass: HomeAssistant, server: FakeServer) -> None:
     """A server that restarts is no issue."""
     server.drop()
@@ -181,6 +185,7 @@ async def test_short_outage(hass: HomeAssistant, server: FakeServer) -> None:
     assert shown(hass) == {}
 
 
+@pytest.mark.no_server("about one that is not there")
 async def test_degraded(
     hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, impatient: None
 ) -> None:
@@ -197,6 +202,7 @@ async def test_degraded(
     await goes(hass, "degraded")
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_refused(
     hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, impatient: None
 ) -> None:
@@ -227,6 +233,7 @@ async def test_without_server_on_purpose(
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_clock_ahead(hass: HomeAssistant, server: FakeServer, peer: Peer) -> None:
     """A server whose clock is ahead is named, with the figure."""
     await announce(peer, server, ahead=42.4)
@@ -235,6 +242,7 @@ async def test_clock_ahead(hass: HomeAssistant, server: FakeServer, peer: Peer) 
     assert state_of(hass, "sensor.home_server") == server.name
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_clock_put_right(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
     """A clock that was behind and is right again is no issue any more."""
     async with FakeServer() as server:

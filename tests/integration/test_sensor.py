@@ -9,6 +9,7 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from syrupy.assertion import SnapshotAssertion
 
+from tests.support.keeper import Served
 from tests.support.wait import until
 
 from .conftest import assert_platform, state_of
@@ -110,7 +111,9 @@ async def test_deleted_value_is_unavailable(
     await until(lambda: state_of(hass, "sensor.meter_power") == "7.5")
 
 
-async def test_installation(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
-    """Without a server that is what it says; there are no errors."""
-    assert state_of(hass, "sensor.home_server") == "none"
+async def test_installation(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, served: Served | None
+) -> None:
+    """The server is named, or said to be none; there are no errors."""
+    assert state_of(hass, "sensor.home_server") == (served.name if served else "none")
     assert state_of(hass, "sensor.home_errors") == "0"

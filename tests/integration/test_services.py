@@ -24,7 +24,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.server import FakeServer
 from tests.support.wait import until
 
-from .conftest import entry_for, set_up, state_of
+from .conftest import Settled, entry_for, set_up, state_of
 from .wire import Peer
 
 OPEN = {CONF_ALLOW_WRITE: ["garden", "run.host.lab", "error"]}
@@ -77,9 +77,12 @@ async def refusal(hass: HomeAssistant, action: str, **data: Any) -> HomeAssistan
 # Reading
 
 
-async def test_get(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+async def test_get(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """Value, time and origin of a path."""
     await peer.put("garden.soil", {"moisture": 40.5, "dry": False}, when=1_700_000_000.25)
+    await settled()
     expected = {
         "path": "garden.soil",
         "value": {"moisture": 40.5, "dry": False},
@@ -118,10 +121,16 @@ PLAIN: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("value", "shown"), PLAIN)
 async def test_values_as_json(
-    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, value: Any, shown: Any
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    peer: Peer,
+    settled: Settled,
+    value: Any,
+    shown: Any,
 ) -> None:
     """Whatever stands on the wire comes back as JSON, and never as Python."""
     await peer.raw("odd", cbor2.dumps(value))
+    await settled()
     assert (await act(hass, "get", path="odd"))["value"] == shown
 
 
@@ -133,11 +142,14 @@ async def test_get_nothing(hass: HomeAssistant, loaded: MockConfigEntry) -> None
     assert error.translation_placeholders == {"path": "no.such.thing"}
 
 
-async def test_list(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+async def test_list(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """Children with their paths, and their values if wanted."""
     await peer.put("garden.pump", True, when=1_700_000_000)
     await peer.put("garden.soil.moisture", 40)
     await peer.raw("garden.:1", cbor2.dumps("first"), when=1_700_000_001)
+    await settled()
     plain = await act(hass, "list", path="garden")
     assert plain["count"] == 3
     assert sorted(plain["children"], key=lambda child: child["path"]) == [
@@ -160,21 +172,29 @@ async def test_list(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) ->
     }
 
 
-async def test_list_nested_name(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+async def test_list_nested_name(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """A child may be named by a tuple."""
     name = Path("garden", ("a", 1))
     await peer.raw(name.topic.replace("/", "."), cbor2.dumps(1))
+    await settled()
     (child,) = (await act(hass, "list", path="garden"))["children"]
     assert child == {"name": ["a", 1], "path": str(name)}
 
 
 async def test_list_is_bounded(
-    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant,
+    loaded: MockConfigEntry,
+    peer: Peer,
+    settled: Settled,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of too many children some are returned, and their number."""
     monkeypatch.setattr(services, "MOST_CHILDREN", 2)
     for number in range(3):
         await peer.put(f"garden.{number}", number)
+    await settled()
     found = await act(hass, "list", path="garden")
     assert (len(found["children"]), found["count"]) == (2, 3)
 
@@ -190,6 +210,7 @@ async def test_read_offline(
         assert error.translation_key == "read_offline"
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_read_from_a_mute_server(
     hass: HomeAssistant, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +238,12 @@ async def test_set(hass: HomeAssistant, opened: MockConfigEntry, peer: Peer) -> 
     assert found["time"] == response["time"]
     await act(hass, "set", path="garden.command", value="start", retain=False)
     await until(lambda: peer.values("garden.command") == ["start"])
+
+
+@pytest.mark.no_server("servers remember what the broker forgets")
+async def test_not_retained(hass: HomeAssistant, opened: MockConfigEntry) -> None:
+    """What is not to be retained is not there afterwards."""
+    await act(hass, "set", path="garden.command", value="start", retain=False)
     assert (await refusal(hass, "get", path="garden.command")).translation_key == "nothing_there"
 
 
@@ -282,10 +309,13 @@ async def test_root_is_no_target(hass: HomeAssistant, opened: MockConfigEntry, r
     assert (await refusal(hass, "set", path=root, value=1)).translation_key == "path_is_root"
 
 
-async def test_delete(hass: HomeAssistant, opened: MockConfigEntry, peer: Peer) -> None:
+async def test_delete(
+    hass: HomeAssistant, opened: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """One path, or everything below it."""
     for name in ("garden", "garden.a", "garden.a.b", "garden.c"):
         await peer.put(name, 1)
+    await settled()
     assert await act(hass, "delete", answer=True, path="garden.a") == {"path": "garden.a"}
     assert (await refusal(hass, "get", path="garden.a")).translation_key == "nothing_there"
     assert (await act(hass, "get", path="garden.a.b"))["value"] == 1
@@ -293,6 +323,7 @@ async def test_delete(hass: HomeAssistant, opened: MockConfigEntry, peer: Peer) 
     assert (await act(hass, "list", path="garden"))["count"] == 0
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_compare_and_set(hass: HomeAssistant, server: FakeServer) -> None:
     """Only what is still as it was is changed."""
     path = Path("garden", "pump")
@@ -317,6 +348,7 @@ async def test_compare_and_set(hass: HomeAssistant, server: FakeServer) -> None:
     assert (await refusal(hass, "get", path="garden.pump")).translation_key == "nothing_there"
 
 
+@pytest.mark.no_server("about having none")
 async def test_compare_without_server(hass: HomeAssistant, opened: MockConfigEntry) -> None:
     """Comparing needs a server; without one nothing is written."""
     error = await refusal(hass, "set", path="garden.pump", value=2, expected_time=True)
@@ -408,6 +440,7 @@ async def test_odd_answers(
     assert len(str(error)) < 300
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_call_through_the_server(
     hass: HomeAssistant, opened: MockConfigEntry, server: FakeServer, peer: Peer
 ) -> None:
@@ -480,6 +513,7 @@ async def test_acknowledge_and_clear(
     await until(lambda: state_of(hass, "sensor.home_errors") == "0")
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_acknowledge_through_the_server(
     hass: HomeAssistant, server: FakeServer, peer: Peer
 ) -> None:
@@ -521,12 +555,15 @@ async def test_errors_outside(hass: HomeAssistant, entry: MockConfigEntry, peer:
     assert await hass.config_entries.async_unload(entry.entry_id)
 
 
-async def test_read_only(hass: HomeAssistant, entry: MockConfigEntry, peer: Peer) -> None:
+async def test_read_only(
+    hass: HomeAssistant, entry: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """Read-only goes before everything."""
     entry.add_to_hass(hass)
     hass.config_entries.async_update_entry(entry, options={**OPEN, CONF_READ_ONLY: True})
     assert await hass.config_entries.async_setup(entry.entry_id)
     await peer.put("garden.pump", 1)
+    await settled()
     calls: list[tuple[str, dict[str, Any]]] = [
         ("set", {"path": "garden.pump", "value": 2}),
         ("delete", {"path": "garden.pump"}),

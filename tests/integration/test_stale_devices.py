@@ -17,7 +17,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.server import FakeServer
 from tests.support.wait import until
 
-from .conftest import ENTRY_ID, set_up, state_of
+from .conftest import ENTRY_ID, Settled, set_up, state_of
 from .wire import Peer, path, point, setter
 
 VOLTAGE = point("voltage", "voltage", "battery.u")
@@ -105,12 +105,15 @@ async def test_circle(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) 
     assert device(hass, "two").via_device_id == installation
 
 
-async def test_a_chain_without_end(hass: HomeAssistant, entry: MockConfigEntry, peer: Peer) -> None:
+async def test_a_chain_without_end(
+    hass: HomeAssistant, entry: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """Any number of devices may say that they are connected through each other."""
     names = [f"link{number}" for number in range(300)]
     for name, via in pairwise(names):
         await peer.describe(name, via=via)
     await peer.describe(names[-1])
+    await settled()
     await set_up(hass, entry)
     assert entry.state is ConfigEntryState.LOADED
     assert device(hass, names[-2]).via_device_id == device(hass, names[-1]).id
@@ -222,6 +225,7 @@ async def test_empty_broker_removes_nothing(
     assert device(hass, "battery") == found
 
 
+@pytest.mark.no_server("has one of its own")
 async def test_user_deletes_what_is_in_doubt(
     hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer
 ) -> None:

@@ -10,6 +10,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link.const import DOMAIN
+from tests.support.keeper import Served
 from tests.support.mosquitto import Mosquitto
 from tests.support.server import FakeServer
 from tests.support.wait import until
@@ -29,7 +30,9 @@ async def info(hass: HomeAssistant) -> dict[str, Any]:
     return found
 
 
-async def test_healthy(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+async def test_healthy(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, served: Served | None
+) -> None:
     """Broker, server, devices, errors and clock of one installation."""
     await peer.put("meter", 1)
     await peer.describe("meter", point("u", "voltage", "meter"))
@@ -39,11 +42,16 @@ async def test_healthy(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer)
     await until(lambda: len(loaded.runtime_data.site.devices) == 2)
     assert await info(hass) == {
         "broker": "ok",
-        "server": "none: no server is known",
+        "server": served.name if served else "none: no server is known",
         "devices": "1 of 2 available",
         "errors": 1,
         "skew": "unknown",
     }
+
+
+@pytest.mark.no_server("has one of its own")
+async def test_clock(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+    """The server's clock is compared with ours."""
     async with FakeServer() as server:
         for _ in range(2):
             await peer.put("run.service.main.conn", server.announcement, origin=server.name)

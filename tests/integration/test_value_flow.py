@@ -19,10 +19,10 @@ from custom_components.moat_link.value_forms import UP, USE
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
-from .conftest import set_up, state_of
+from .conftest import Settled, set_up, state_of
 from .wire import Peer
 
-CMD = "home.kitchen.lamp.cmd"
+CMD = "flat.kitchen.lamp.cmd"
 
 
 async def start(hass: HomeAssistant, entry: MockConfigEntry) -> SubentryFlowResult:
@@ -63,24 +63,28 @@ def only_subentry(entry: MockConfigEntry) -> ConfigSubentry:
 
 
 @pytest.fixture
-async def kitchen(loaded: MockConfigEntry, peer: Peer) -> MockConfigEntry:
+async def kitchen(loaded: MockConfigEntry, peer: Peer, settled: Settled) -> MockConfigEntry:
     """Undescribed values, some with documentation."""
-    await peer.put("home.kitchen.temp", 21.5)
-    await peer.put("home.kitchen.lamp", {"on": False, "level": 40, "names": ["a", "b"]})
-    await peer.put("home.kitchen", "a node between")
-    await peer.put("doc.home.kitchen.temp", {"title": "Room", "doc": "Above the stove."})
+    await peer.put("flat.kitchen.temp", 21.5)
+    await peer.put("flat.kitchen.lamp", {"on": False, "level": 40, "names": ["a", "b"]})
+    await peer.put("flat.kitchen", "a node between")
+    await peer.put("doc.flat.kitchen.temp", {"title": "Room", "doc": "Above the stove."})
     schema = {"type": "number", "unit": "°C", "minimum": 5, "maximum": 30, "readOnly": False}
-    await peer.put("schema.home.kitchen.temp", schema)
+    await peer.put("schema.flat.kitchen.temp", schema)
+    await settled()
     return loaded
 
 
-async def test_markup(hass: HomeAssistant, kitchen: MockConfigEntry, peer: Peer) -> None:
+async def test_markup(
+    hass: HomeAssistant, kitchen: MockConfigEntry, peer: Peer, settled: Settled
+) -> None:
     """What somebody publishes is shown as it is: no picture is fetched, no link is to be clicked."""
-    await peer.put("home.oven", "![a](https://b) <img src=c> `d`")
-    await peer.put("doc.home.oven", {"doc": "[e](https://f)\n# g"})
-    result = await answer(hass, await start(hass, kitchen), child="home.oven")
+    await peer.put("flat.oven", "![a](https://b) <img src=c> `d`")
+    await peer.put("doc.flat.oven", {"doc": "[e](https://f)\n# g"})
+    await settled()
+    result = await answer(hass, await start(hass, kitchen), child="flat.oven")
     assert result["description_placeholders"] == {
-        "path": "home.oven",
+        "path": "flat.oven",
         "value": r"\!\[a\](https://b) \<img src=c\> \`d\`",
         "doc": r"\[e\](https://f) \# g",
     }
@@ -90,21 +94,21 @@ async def test_browse_to_a_sensor(hass: HomeAssistant, kitchen: MockConfigEntry)
     """Walk down child by child, back up, and take a value; it lives under its own device."""
     result = await start(hass, kitchen)
     assert (result["type"], result["step_id"]) == (FlowResultType.FORM, "user")
-    assert choices(result, "child")["home"] == "home …"
-    result = await answer(hass, result, child="home")
-    assert choices(result, "child")["home.kitchen"] == "kitchen = a node between"
-    result = await answer(hass, result, child="home.kitchen")
+    assert choices(result, "child")["flat"] == "flat …"
+    result = await answer(hass, result, child="flat")
+    assert choices(result, "child")["flat.kitchen"] == "kitchen = a node between"
+    result = await answer(hass, result, child="flat.kitchen")
     offered = choices(result, "child")
-    assert offered[USE] == "✓ home.kitchen = a node between"
-    assert offered["home.kitchen.temp"] == "temp = 21.5"
+    assert offered[USE] == "✓ flat.kitchen = a node between"
+    assert offered["flat.kitchen.temp"] == "temp = 21.5"
     result = await answer(hass, result, child=UP)
-    assert "home.kitchen" in choices(result, "child")
+    assert "flat.kitchen" in choices(result, "child")
     result = await answer(hass, result, child="a.:i0x")
     assert result["errors"] == {"child": "invalid_path"}
     result = await answer(hass, result, child="kitchen")
     assert result["errors"] == {"child": "nothing_there"}
     assert list(choices(result, "child"))[-1] == UP
-    result = await answer(hass, result, child="home.kitchen.temp")
+    result = await answer(hass, result, child="flat.kitchen.temp")
     assert result["step_id"] == "platform"
     assert result["description_placeholders"]["doc"] == "Above the stove."
     result = await answer(hass, result, name="Kitchen", platform="sensor")
@@ -129,14 +133,14 @@ async def test_browse_to_a_sensor(hass: HomeAssistant, kitchen: MockConfigEntry)
 async def test_whole_node_with_children(hass: HomeAssistant, kitchen: MockConfigEntry) -> None:
     """A node that has children and a value of its own can be taken."""
     result = await start(hass, kitchen)
-    result = await answer(hass, result, child="home.kitchen")
+    result = await answer(hass, result, child="flat.kitchen")
     result = await answer(hass, result, child=USE)
     assert result["step_id"] == "platform"
     result = await answer(hass, result, name=" ", platform="sensor")
     assert suggestions(result)["quantity"] == "text"
     result = await answer(hass, result, quantity="text")
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["title"] == "home.kitchen"
+    assert result["title"] == "flat.kitchen"
 
 
 async def test_item_that_can_be_set(
@@ -144,7 +148,7 @@ async def test_item_that_can_be_set(
 ) -> None:
     """An item of a map becomes a switch; its command is confirmed by the state."""
     result = await start(hass, kitchen)
-    result = await answer(hass, result, child="home.kitchen.lamp")
+    result = await answer(hass, result, child="flat.kitchen.lamp")
     assert result["step_id"] == "item"
     assert choices(result, "item") == {
         "on": "on = false",
@@ -173,7 +177,7 @@ async def test_item_that_can_be_set(
     switch = "switch.lamp" if state_of(hass, "switch.lamp") else "switch.lamp_relay"
 
     async def obey(value: bool) -> None:
-        await peer.put("home.kitchen.lamp", {"on": value, "level": 40, "names": []})
+        await peer.put("flat.kitchen.lamp", {"on": value, "level": 40, "names": []})
 
     await peer.follow(CMD, obey)
     await hass.services.async_call("switch", "turn_on", {ATTR_ENTITY_ID: switch}, blocking=True)
@@ -183,16 +187,16 @@ async def test_item_that_can_be_set(
 async def test_number_from_schema(hass: HomeAssistant, kitchen: MockConfigEntry) -> None:
     """Limits come from the schema; a number without them is refused."""
     result = await start(hass, kitchen)
-    result = await answer(hass, result, child="home.kitchen.temp")
+    result = await answer(hass, result, child="flat.kitchen.temp")
     result = await answer(hass, result, name="Set", platform="number")
     assert suggestions(result) == {
         "quantity": "temperature",
         "unit": "°C",
         "min": 5.0,
         "max": 30.0,
-        "write_path": "home.kitchen.temp.cmd",
+        "write_path": "flat.kitchen.temp.cmd",
     }
-    path = {"quantity": "temperature", "write_path": "home.kitchen.temp.cmd"}
+    path = {"quantity": "temperature", "write_path": "flat.kitchen.temp.cmd"}
     result = await answer(hass, result, **path, min=5, max=1)
     assert result["errors"] == {"base": "invalid_value"}
     assert "max" in result["description_placeholders"]["error"]
@@ -204,18 +208,18 @@ async def test_number_from_schema(hass: HomeAssistant, kitchen: MockConfigEntry)
 async def test_button(hass: HomeAssistant, kitchen: MockConfigEntry, peer: Peer) -> None:
     """Any path can be something to press."""
     result = await start(hass, kitchen)
-    result = await answer(hass, result, child="home.kitchen.temp")
+    result = await answer(hass, result, child="flat.kitchen.temp")
     result = await answer(hass, result, name="Bell", platform="button")
-    result = await answer(hass, result, quantity="button", write_path="home.bell", retain=True)
+    result = await answer(hass, result, quantity="button", write_path="flat.bell", retain=True)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert only_subentry(kitchen).data["write"] == {"path": "home.bell", "retain": True}
+    assert only_subentry(kitchen).data["write"] == {"path": "flat.bell", "retain": True}
     await until(lambda: len(hass.states.async_entity_ids("button")) == 1, what="the button")
 
 
 async def test_reconfigure_and_remove(hass: HomeAssistant, kitchen: MockConfigEntry) -> None:
     """Details change in place; a removed subentry takes its entity along."""
     result = await start(hass, kitchen)
-    result = await answer(hass, result, child="home.kitchen.temp")
+    result = await answer(hass, result, child="flat.kitchen.temp")
     result = await answer(hass, result, name="Kitchen", platform="sensor")
     await answer(hass, result, quantity="number")
     subentry = only_subentry(kitchen)
@@ -254,13 +258,13 @@ async def test_broker_gone(
 ) -> None:
     """Without a connection there is nothing to browse."""
     flows = [await start(hass, kitchen) for _ in range(2)]
-    at_platform = await answer(hass, flows[1], child="home.kitchen.temp")
+    at_platform = await answer(hass, flows[1], child="flat.kitchen.temp")
     broker.kill()
     hub = kitchen.runtime_data
     await until(lambda: not hub.link.status.connected, what="the loss")
     for result in (
         await start(hass, kitchen),
-        await answer(hass, flows[0], child="home"),
+        await answer(hass, flows[0], child="flat"),
     ):
         assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "not_connected")
     assert at_platform["step_id"] == "platform"
@@ -271,12 +275,12 @@ async def test_broker_dies(
 ) -> None:
     """A connection that breaks while the user looks ends the flow, or costs the suggestions."""
     result = await start(hass, kitchen)
-    lamp = await answer(hass, await start(hass, kitchen), child="home.kitchen.lamp")
-    unloaded = await answer(hass, await start(hass, kitchen), child="home.kitchen.lamp")
+    lamp = await answer(hass, await start(hass, kitchen), child="flat.kitchen.lamp")
+    unloaded = await answer(hass, await start(hass, kitchen), child="flat.kitchen.lamp")
     broker.kill()
     lamp = await answer(hass, lamp, item="on")
     assert lamp["description_placeholders"]["doc"] == ""
-    result = await answer(hass, result, child="home")
+    result = await answer(hass, result, child="flat")
     assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "not_connected")
     broker.start()
     assert await hass.config_entries.async_unload(kitchen.entry_id)

@@ -142,9 +142,7 @@ class Data:
         """Return the names that lead to something; servers know those of what was deleted, too."""
         below = [Path(*path.elements, name) for name in await server.children(path)]
         alive = {item.topic async for item in server.walk(path, min_depth=1, max_depth=1)}
-        return [
-            each[-1] for each in below if each.topic in alive or await _leads_on(server, each)
-        ]
+        return [each[-1] for each in below if each.topic in alive or await _leads_on(server, each)]
 
     def _server_for(self, path: Path) -> Server | None:
         """Return the server, unless the path is one that servers do not walk."""
