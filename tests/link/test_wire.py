@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -15,16 +16,22 @@ from firmware_bridge.link.codec import Value
 from firmware_bridge.link.describe import MAX_PARTS, MAX_POINTS, DeviceDescription, parse_device
 from firmware_bridge.link.errors import RefusedError
 from firmware_bridge.link.fields import LEVEL_LIMIT, PATH_LIMIT, TEXT_LIMIT
+from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.points import MAX_OPTIONS
 from firmware_bridge.link.quantity import QUANTITIES, Kind, Quantity
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.config import Listener, ServerConfig
+from firmware_bridge.server.history import HistoryConfig
+from firmware_bridge.server.retention import Keep
+from firmware_bridge.server.server import serving
 from tests.support.installation import ROOT, link
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
 TEXT = (File(__file__).parents[2] / "docs" / "wire.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-THERMOMETER, RELAYS, BATTERY = range(3)
+THERMOMETER, RELAYS, BATTERY, HISTORY = range(4)
 
 
 def program(number: int) -> dict[str, Any]:
@@ -131,6 +138,37 @@ async def test_the_battery(broker: Mosquitto) -> None:
         assert len(device.parts) == 4
         paths = {point.path.topic for point in device.points if point.path is not None}
         assert paths - set(seen) == {"ems/bat/main/limit"}
+
+
+async def test_the_history(
+    broker: Mosquitto, tmp_path: File, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Our server answers as it says."""
+    config = ServerConfig(
+        broker=BrokerConfig(host=broker.host, port=broker.port),
+        root=ROOT,
+        listeners=(Listener(port=0),),
+        history=HistoryConfig(file=tmp_path / "h.db", keep={"": Keep()}),
+    )
+    names = program(HISTORY)
+    async with serving(config) as server:
+        names.update(SERVER=server.addresses[0][0], PORT=server.addresses[0][1])
+        with pytest.raises(RuntimeError, match="step is at least"):
+            await asyncio.to_thread(ask, names, None, None, None, -5)
+        now = time.time()
+        for back, power in ((100_000, 500), (1_800 + now % 900, 900)):
+            server.tree.write(["ems", "house", "power"], power, Meta("me", now - back))
+        await asyncio.to_thread(names["main"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) in (96, 97)
+    assert all("   500.0 W, 500.0 to 500.0, 0 readings" in line for line in lines[:-3])
+    assert all("   900.0 W, 900.0 to 900.0, 1 readings" in line for line in lines[-3:-2])
+    assert all("   900.0 W, 900.0 to 900.0, 0 readings" in line for line in lines[-2:])
+
+
+def ask(names: dict[str, Any], *arguments: Any) -> None:
+    with names["Server"](names["SERVER"], names["PORT"]) as server:
+        server.stream(["d", "hist"], names["PATH"], *arguments)
 
 
 def test_the_heat_pump_of_the_guide() -> None:
