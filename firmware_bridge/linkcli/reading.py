@@ -1,0 +1,176 @@
+"""The commands that show something."""
+
+import argparse
+import asyncio
+import time
+
+from ..link.client import Link
+from ..link.codec import ABSENT
+from ..link.message import Message
+from ..link.path import Path
+from ..link.server import Sample
+from .show import DIM, Screen, about, shown, when
+from .trouble import FailedError, missing
+from .usage import UsageError
+
+_DAY = 86400.0
+
+
+async def get(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Show a node."""
+    message = await link.get(options.path)
+    if not options.value:
+        screen.message(message)
+    elif screen.json or not isinstance(message.value, str):
+        screen.dump(message.value)
+    else:
+        screen.say(message.value)
+
+
+async def children(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Show the names below a node, with their values on demand."""
+    path: Path = options.path
+    names = await link.list(path)
+    if not names and path:
+        await link.get(path)  # or NotFoundError
+    found: dict[Path, Message] = {}
+    if options.values:
+        async for message in link.walk(path, min_depth=1, max_depth=1):
+            found[message.path] = message
+    for name in names:
+        message_there = found.get(path.resolve() / name)
+        if message_there is not None:
+            screen.message(message_there)
+        elif screen.json:
+            screen.dump(name if not options.values else {"path": str(path / name)})
+        elif options.values:
+            screen.say(f"{path / name}")
+        else:
+            screen.say(screen.paint(str(Path(name)), ""))
+
+
+async def walk(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Show a subtree."""
+    count = 0
+    async for message in link.walk(options.path, max_depth=options.depth):
+        screen.message(message)
+        count += 1
+    if not count and options.path:
+        raise FailedError(await missing(link, options.path))
+
+
+async def monitor(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Show a subtree, a mark, and what changes, until the user has seen enough."""
+    changes: asyncio.Queue[tuple[Message | None, bool]] = asyncio.Queue()
+    live = False
+
+    def mark() -> None:
+        nonlocal live
+        if not live:
+            live = True
+            changes.put_nowait((None, True))
+
+    watch = link.watch(
+        options.path,
+        lambda message: changes.put_nowait((message, live)),
+        on_mark=mark,
+        snapshot=not options.new,
+    )
+    lost = link.on_status(lambda: _tell_status(link, screen))
+    seen = count = 0
+    try:
+        while options.n is None or count < options.n:
+            message, new = await changes.get()
+            if message is None:
+                if not screen.json:
+                    screen.say(screen.paint(f"--- {seen} values; now what changes ---", DIM))
+                continue
+            seen += 1
+            count += new
+            sign = "-" if message.value is ABSENT else "*"
+            screen.message(message, mark=f"{sign} " if new else "  ", live=new)
+    finally:
+        lost()
+        watch.close()
+
+
+def _tell_status(link: Link, screen: Screen) -> None:
+    if not link.status.connected and link.status.error is not None:
+        screen.note(f"No connection: {link.status.error}. Trying again.")
+    elif link.status.ready and link.statistics.reconnects:
+        screen.note("Connected again.")
+
+
+async def history(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Show what a node was, or a number in intervals."""
+    start, end, step = _times(options)
+    if step is None:
+        values = link.history(options.path, start, end, newest=options.n)
+        known = False
+        async for message in values:
+            known = True
+            _show_former(screen, message, tuple(options.item))
+        if not known:
+            await _nothing(link, screen, options)
+        return
+    head = True
+    samples = link.samples(options.path, step, start, end, newest=options.n, item=options.item)
+    async for sample in samples:
+        if head and not screen.json:
+            names = f"{'from':19}  {'mean':>12}  {'lowest':>12}  {'highest':>12}  {'count':>6}"
+            screen.say(screen.paint(names, DIM))
+        head = False
+        _show_sample(screen, sample, step)
+    if head:
+        await _nothing(link, screen, options)
+
+
+async def _nothing(link: Link, screen: Screen, options: argparse.Namespace) -> None:
+    """Say that there was nothing; NotFoundError if there is nothing now either."""
+    await link.get(options.path)
+    screen.note(f"Nothing is known of {options.path} in that time.")
+
+
+def _times(options: argparse.Namespace) -> tuple[float | None, float | None, float | None]:
+    """Return start, end and step; intervals begin where those of the clock do."""
+    start, end, last, step = options.start, options.end, options.last, options.step
+    if start is not None and last is not None:
+        raise UsageError("--from and --last are two starts: give one")
+    if start is not None and end is not None and end < start:
+        raise UsageError("--to is before --from")
+    if start is None and (last is not None or options.n is None):
+        start = (time.time() if end is None else end) - (last or _DAY)
+        if step is not None:
+            offset = time.localtime(start).tm_gmtoff
+            start -= (start + offset) % step
+    return start, end, step
+
+
+def _show_former(screen: Screen, message: Message, item: tuple[str | int, ...]) -> None:
+    if not item:
+        screen.message(message)
+        return
+    value = message.item(item)
+    if screen.json:
+        screen.dump(about(message) | {"value": value})
+    else:
+        said = screen.paint(f"{message.meta.origin}  {when(message.time)}", DIM)
+        screen.say(shown(value), said)
+
+
+def _show_sample(screen: Screen, sample: Sample, step: float) -> None:
+    if not screen.json:
+        numbers = f"{sample.mean:12g}  {sample.low:12g}  {sample.high:12g}  {sample.count:6d}"
+        screen.say(when(sample.start), numbers)
+        return
+    screen.dump(
+        {
+            "start": sample.start,
+            "end": sample.start + step,
+            "mean": sample.mean,
+            "min": sample.low,
+            "max": sample.high,
+            "count": sample.count,
+            "seconds": sample.seconds,
+        }
+    )
