@@ -85,7 +85,7 @@ async def test_delete(ask: Ask, server: Server) -> None:
     assert (await ask("delete", "a.b")).out == ["a.b deleted"]
     assert (await ask("delete", "-r", "a")).out == ["a deleted and what is below: 2 in all"]
     found = await ask("delete", "a")
-    assert (found.code, found.err) == (1, ["nothing at a; there is a.b, a.c"])
+    assert (found.code, found.err) == (1, ["nothing at a; there is x"])
     found = await ask("delete", "x")
     assert found.err == ["nothing at x; there is x.y"]
     (line,) = (await ask("--json", "delete", "-r", "x")).out
