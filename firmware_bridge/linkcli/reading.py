@@ -9,7 +9,7 @@ from ..link.codec import ABSENT
 from ..link.message import Message
 from ..link.path import Path
 from ..link.server import Sample
-from .show import DIM, Screen, about, shown, when
+from .show import DIM, RED, Screen, about, shown, when
 from .trouble import FailedError, missing
 from .usage import UsageError
 
@@ -147,15 +147,14 @@ def _times(options: argparse.Namespace) -> tuple[float | None, float | None, flo
 
 
 def _show_former(screen: Screen, message: Message, item: tuple[str | int, ...]) -> None:
-    if not item:
-        screen.message(message)
-        return
+    """Print a value of the past, the time first: the path is always the same."""
+    deleted = message.value is ABSENT
     value = message.item(item)
     if screen.json:
-        screen.dump(about(message) | {"value": value})
+        screen.dump(about(message) | ({} if deleted else {"value": value}))
     else:
-        said = screen.paint(f"{message.meta.origin}  {when(message.time)}", DIM)
-        screen.say(shown(value), said)
+        said = screen.paint("(deleted)", RED) if deleted else shown(value)
+        screen.say(when(message.time), said, screen.paint(message.meta.origin, DIM))
 
 
 def _show_sample(screen: Screen, sample: Sample, step: float) -> None:

@@ -159,12 +159,20 @@ async def test_former_values(ask: Ask, server: Server) -> None:
     shown = objects((await ask("--json", "history", "a.b")).out)
     assert [each["value"]["v"] for each in shown] == [200_000, 50_000, 100, 50]
     lines = (await ask("history", "a.b", "-n", "1")).out
-    assert [line.split("  ")[:2] for line in lines] == [["a.b", '{"v": 50}']]
+    assert [line.split("  ")[1:] for line in lines] == [['{"v": 50}', "me"]]
     between = ("--from", str(now - 60_000), "--to", str(now - 60))
     lines = (await ask("history", "a.b", *between, "--item", "v")).out
-    assert [line.split("  ")[0] for line in lines] == ["200000", "50000", "100"]
+    assert [line.split("  ")[1:] for line in lines] == [
+        *(["200000", "me"], ["50000", "me"], ["100", "me"])
+    ]
+    assert lines[0].startswith(time.strftime("%F %T", time.localtime(now - 200_000))[:16])
     shown = objects((await ask("--json", "history", "a.b", "--last", "75s", "--item", "v")).out)
     assert [each["value"] for each in shown] == [100, 50]
+    say(server, "a.b", ABSENT)
+    assert (await ask("history", "a.b", "-n", "1")).out[0].endswith("  (deleted)  me")
+    (shown,) = objects((await ask("--json", "history", "a.b", "-n", "1", "--item", "v")).out)
+    assert (shown["deleted"], "value" in shown) == (True, False)
+    say(server, "a.b", 1)
     found = await ask("history", "a.b", "--to", str(now - 300_000))
     assert (found.code, found.out) == (0, [])
     assert found.err == ["Nothing is known of a.b in that time."]
