@@ -27,6 +27,7 @@ def server_table(
             vol.Optional("announce", default=None): vol.Any(None, text),
             vol.Optional("anonymous", default=True): bool,
             vol.Optional("announce_token", default=True): bool,
+            vol.Optional("forget_errors", default=30.0): vol.All(vol.Coerce(float), vol.Range(0)),
             vol.Optional("save", default=None): vol.Any(None, file),
             vol.Optional("history", default=dict): {text: _rule},
             vol.Optional("history_size", default=1 << 30): _valid(parse_size),

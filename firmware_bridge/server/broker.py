@@ -20,7 +20,7 @@ from ..link.errors import (
 )
 from ..link.identity import MAIN
 from ..link.message import Message, decode_message
-from ..link.meta import Meta, encode_meta
+from ..link.meta import Meta, decode_meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
 from .store import RUN, Levels
@@ -356,9 +356,18 @@ class Broker:
         report: dict[Key, Value] = {"codec": "std-cbor", "topic": packet.topic}
         report |= {"val": packet.payload[:1000], "msg": str(problem)}
         if not topic.startswith("error/"):
-            levels = ["error", "link", "mqtt", "codec", *_levels(topic)]
+            levels = ["error", "link", "mqtt", _kind(packet), *_levels(topic)]
             with contextlib.suppress(LinkError):
                 self.send(levels, report, self._meta(), retain=False)
+
+
+def _kind(packet: Publish) -> str:
+    """Return which part of a message cannot be understood."""
+    try:
+        decode_meta(packet.meta or "-", 0.0)
+    except DecodeError:
+        return "meta"
+    return "codec"
 
 
 def _levels(topic: str) -> list[str]:

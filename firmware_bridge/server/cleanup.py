@@ -89,7 +89,10 @@ class Cleanup:
                 self._client(owner, now).services.add(topic)
             case _ if place is not None and place.down is None:
                 self._ended(topic, place, now)
-                place.down = now + _DOWN
+                if now - place.since < _STABLE:
+                    del self._places[topic]
+                else:
+                    place.down = now + _DOWN
 
     def restart(self, now: float) -> None:
         """Give everybody time: we have not heard anything for a while."""

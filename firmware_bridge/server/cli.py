@@ -43,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
     )
+    add(
+        "--forget-errors",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="after which errors that somebody has acknowledged are cleared (%(default)g)",
+    )
     add("--save", metavar="DIR", type=File, help="keep the data there")
     add(
         "--history",
@@ -84,6 +91,7 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         token_file=options.token_file,
         anonymous=not options.no_anonymous,
         announce_token=not options.no_announced_token,
+        forget_errors=options.forget_errors,
         save=options.save,
         history=dict(map(_history, options.history or ())),
         **_history_size(options.history_size),

@@ -12,6 +12,7 @@ from ..link.session import BrokerConfig
 from .ballot import Parameters, fit_as_name
 from .certificate import Certificate, CertificateError
 from .clients import Limits
+from .faults import EXPIRY
 from .history import HistoryConfig
 from .journal import JournalConfig
 from .retention import Keep
@@ -72,6 +73,8 @@ class ServerConfig:
     announce_token: bool = True
     """Whether those who may read at the broker may connect."""
     limits: Limits = field(default_factory=Limits)
+    forget_errors: float = EXPIRY
+    """Seconds after which acknowledged errors are forgotten."""
     journal: JournalConfig | None = None
     history: HistoryConfig | None = None
     turns: Parameters | None = None
@@ -113,6 +116,8 @@ class ServerOptions:
     token_file: File | None = None
     anonymous: bool = True
     announce_token: bool = True
+    forget_errors: float = EXPIRY / 86400
+    """Days after which acknowledged errors are forgotten."""
     save: File | None = None
     history: Mapping[str, Keep] = field(default_factory=dict)
     """What is remembered below a prefix (dotted); needs `save`."""
@@ -146,6 +151,7 @@ class ServerOptions:
             token_file=self.token_file,
             anonymous=self.anonymous,
             announce_token=self.announce_token,
+            forget_errors=self.forget_errors * 86400,
             journal=journal,
             history=history,
             turns=self._turns(),

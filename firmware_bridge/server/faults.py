@@ -87,6 +87,8 @@ class FaultCommands:
             if "first" not in known:
                 fields["first"] = node.time
             known.pop("ok", None)
+            if _worse(known.get("level"), fields.get("level")):
+                known.pop("ack", None)  # whoever takes care does not know yet
         everything = known | fields
         self._put(caller, path, everything, everything)
 
@@ -128,6 +130,11 @@ def _fields(call: Reply, first: int) -> Fields:
     if more := list(call.arguments[first:]):
         fields["args"] = more
     return fields
+
+
+def _worse(before: Value, now: Value) -> bool:
+    """Whether one level is above another, as far as both are levels."""
+    return isinstance(before, int) and isinstance(now, int) and now > before
 
 
 def _note(log: list[Value], item: Reply) -> None:

@@ -288,7 +288,7 @@ class Server:
             if self.clock.monotonic() - expired > _EXPIRY:
                 expired = self.clock.monotonic()
                 if self.election.main:
-                    self.clients.commands.faults.expire(self.name)
+                    self.clients.commands.faults.expire(self.name, self.config.forget_errors)
             await asyncio.sleep(_TIDY)
 
     async def _end(self) -> None:

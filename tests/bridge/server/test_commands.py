@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from firmware_bridge.link.codec import ABSENT, RemoteObject, encode
 from firmware_bridge.link.elements import ROOT
 from firmware_bridge.link.meta import Meta, meta_object
 from firmware_bridge.link.path import Path
+from firmware_bridge.server.journal import JournalConfig
 from tests.support.wait import until
 
 type Start = Callable[..., Any]
@@ -284,6 +286,26 @@ async def test_many_at_once_without_reading(serve: Start, join: Start) -> None:
     assert await asyncio.wait_for(greedy.call(["i", "ping"]), 5) == ["乓"]
 
 
+async def test_worse_than_acknowledged(serve: Start, join: Start) -> None:
+    """Who has acknowledged a warning has not acknowledged that it has become fatal."""
+    caller = await join(await serve())
+
+    async def reported(level: Any) -> dict[str, Any]:
+        await caller.call(["e", "info"], Path("x"), "text", {"level": level})
+        found: dict[str, Any] = (await caller.call(["d", "get"], Path("error", "x")))[0]
+        return found
+
+    assert "ack" not in await reported(2)
+    await caller.call(["e", "ack"], Path("x"))
+    assert (await reported(2))["ack"] is True
+    first = (await reported(1))["first"]
+    await reported(2)
+    assert "ack" not in await reported(4), "worse than what was acknowledged"
+    await caller.call(["e", "ack"], Path("x"))
+    found = await reported("high")
+    assert (found["ack"], found["n"], found["first"]) == (True, 6, first)
+
+
 async def test_acknowledged_errors_expire(serve: Start) -> None:
     """Long after; others stay."""
     server = await serve()
@@ -296,3 +318,17 @@ async def test_acknowledged_errors_expire(serve: Start) -> None:
     server.clients.commands.faults.expire("srv1")
     there = [added for _, added, _ in server.tree.store.walk(["error"])]
     assert there == [["new"], ["open"]]
+
+
+async def test_expiry_after_a_restart(serve: Start, tmp_path: File) -> None:
+    """When an error was acknowledged is kept with it; how long that counts can be said."""
+    config = JournalConfig(directory=tmp_path / "save", flush=0.001)
+    server = await serve(journal=config, forget_errors=60.0)
+    now = server.clock.time()
+    for name, age in (("old", 61), ("new", 50)):
+        server.tree.write(["error", name], {"ack": True}, Meta("me", now - age))
+    server.stop()
+    await server.task
+    again = await serve(journal=config, forget_errors=60.0)
+    again.clients.commands.faults.expire("srv1", again.config.forget_errors)
+    assert [added for _, added, _ in again.tree.store.walk(["error"])] == [["new"]]

@@ -1,15 +1,20 @@
 """Every recorded command of a real client, answered as the real server did."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from firmware_bridge.link.codec import FrameReader, Opaque, RemoteObject
+from firmware_bridge.link.codec import ABSENT, FrameReader, Opaque, RemoteObject, decode
+from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
+from firmware_bridge.server.clients import Limits
 from tests.bridge.server.caller import Caller
+from tests.support.installation import other
 from tests.support.vectors import load
+from tests.support.wait import until
 
 # What differs, and is meant to
 OURS = {
@@ -161,3 +166,133 @@ async def test_service(serve: Callable[..., Any], join: Callable[..., Any]) -> N
         number = call["id"]
         heard = await callers[1].end_of(number)
         assert essence(heard) == essence(frames_of(call, "server")), call["title"]
+
+
+def said(packet: dict[str, Any]) -> tuple[str, bool, Any]:
+    """Return what a recorded packet says: where, whether retained, and what."""
+    payload = bytes.fromhex(packet["payload"])
+    topic = packet["topic"].removeprefix("moat/link/test/")
+    return topic, packet["retain"], neutral(decode(payload) if payload else ABSENT)
+
+
+async def test_published_errors(serve: Callable[..., Any], join: Callable[..., Any]) -> None:
+    """What is published of errors, in that order: events with back-trace, states without."""
+    server = await serve()
+    caller = await join(server, "_wMqyznc9tCvK")
+    published = []
+
+    def tell(levels: list[str], value: Any, meta: Any) -> None:
+        published.append(("/".join(levels), levels[0] != "run", neutral(value)))
+        assert meta.origin == "_wMqyznc9tCvK"
+
+    server.tree.tell = tell
+    for exchange in exchanges("rpc-errors"):
+        if exchange["initiator"] == "client":
+            for frame in frames_of(exchange, "client"):
+                caller.send(frame)
+            await caller.end_of(exchange["id"])
+    recorded = [said(packet) for packet in load("moat-link/errors")["vectors"]]
+    assert [each[:2] for each in published] == [each[:2] for each in recorded]
+    for mine, theirs in zip(published, recorded, strict=True):
+        assert mine == theirs
+
+
+async def test_odd_messages(serve: Callable[..., Any], broker: Any) -> None:
+    """What is kept of odd messages, and what is reported, is what the real server keeps and reports."""
+    server = await serve()
+    vectors = load("moat-link/bad-input")
+    async with other(broker) as peer:
+        for packet in vectors["vectors"]:
+            if packet["label"] == "input":
+                properties = packet["properties"]
+                await peer.session.publish(
+                    Publish(
+                        packet["topic"].replace("moat/link/test", "moat/test"),
+                        bytes.fromhex(packet["payload"]),
+                        text=properties.get("payload_format_indicator") == 1,
+                        retain=packet["retain"],
+                        meta=dict(properties.get("user_property", [])).get("MoaT"),
+                    )
+                )
+        await peer.say("done", 1)
+        await until(lambda: server.tree.store.find(["done"]))
+        await until(lambda: peer.heard("error/link/mqtt/meta/g/emptyorigin"))
+        there = {
+            name: (node.record.value, node.record.meta.origin)
+            for name in vectors["stored"]
+            if (node := server.tree.store.find(["g", *name.split("/")])) and node.alive
+        }
+        reports = {
+            each.topic.removeprefix("moat/test/")
+            for each in peer.packets
+            if each.topic.startswith("moat/test/error")
+        }
+    assert there == {
+        "noprop": (42, "via:srv1"),
+        "json": ('{"json": 1}', "via:srv1"),
+        "originonly": (2, "foo"),
+        "tag": (Opaque(12345, "x"), "via:srv1"),
+        "nonretain": (5, "via:srv1"),
+        ":zz:bad": (6, "via:srv1"),
+    }
+    recorded = {
+        said(each)[0] for each in vectors["vectors"] if each["label"] == "server report"
+    } - {"error/link/mqtt/topic"}  # ours takes such a topic as it is, and does not complain
+    assert reports == recorded
+
+
+async def test_what_clients_announce(serve: Callable[..., Any], broker: Any) -> None:
+    """Identity, signs of life, services and stamps of a real client, as recorded, are understood."""
+    server = await serve()
+    async with other(broker) as peer:
+        for packet in load("moat-link/announcements")["vectors"]:
+            if "server" in packet["label"] or "election" in packet["label"]:
+                continue
+            topic = packet["topic"].replace("moat/link/test", "moat/test")
+            await peer.session.publish(
+                Publish(
+                    topic.replace("stamp/srv1", f"stamp/{server.name}"),
+                    bytes.fromhex(packet["payload"]),
+                    retain=packet["retain"],
+                    meta=dict(packet["properties"].get("user_property", [])).get("MoaT"),
+                )
+            )
+        await peer.say("done", 1)
+        await until(lambda: server.tree.store.find(["done"]))
+    identity = server.tree.store.find(["run", "id", "_gq3fhpPQvZYt"])
+    assert identity.record.value["host"] == "vm"
+    assert server.knows("_gq3fhpPQvZYt")
+    service = server.tree.store.find(["run", "host", "vechost", "vec", "service"])
+    assert not service.alive
+
+
+async def test_probe(serve: Callable[..., Any], join: Callable[..., Any]) -> None:
+    """The probe is the recorded one, and its recorded answer suffices."""
+    server = await serve(limits=Limits(probe=0.05, patience=0.5))
+    caller = await join(server)
+    (exchange, _), *_ = load("moat-link/rpc-probe")["connections"]
+    (probe,) = frames_of(exchange, "server")
+    (answer,) = frames_of(exchange, "client")
+    for _ in range(3):
+        heard = (await caller.until(lambda frame: frame[0] >= 0 and not frame[0] & 3))[-1]
+        assert heard[1:] == probe[1:]
+        caller.send([-heard[0] - 4, *answer[1:]])
+    assert server.clients.names == ["_Q5G49yrpcY4Q"]
+
+
+async def test_old_handshake(serve: Callable[..., Any]) -> None:
+    """Clients of before 2026 are told what the real server tells them."""
+    server = await serve()
+    (vector,) = [
+        each
+        for each in load("moat-link/rpc-handshake")["negative"]
+        if each["title"] == "legacy hello"
+    ]
+    (path,) = [each.path for each in server.config.listeners if each.path]
+    caller = Caller(*await asyncio.open_unix_connection(path))
+    for each in vector["client_frames"]:
+        caller.writer.write(bytes.fromhex(each["hex"]))
+    recorded = [FrameReader().feed(bytes.fromhex(f["hex"]))[0] for f in vector["server_frames"]]
+    heard = await caller.until(lambda frame: frame[0] & 3 == 2)
+    assert neutral(heard[-1]) in [neutral(each) for each in recorded]
+    await caller.close()
