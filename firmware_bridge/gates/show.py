@@ -146,7 +146,9 @@ class Show:
         """Remember which gates are described."""
         match message.value:
             case {"alive": Path() as alive} if alive.starts_with(_SERVICES):
-                self._described[message.topic] = alive.relative_to(_SERVICES)
+                name = alive.relative_to(_SERVICES)
+                if message.path == _DEVICES / device_id(name):  # others live by gates as well
+                    self._described[message.topic] = name
             case _:
                 self._described.pop(message.topic, None)
 

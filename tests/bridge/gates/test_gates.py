@@ -53,6 +53,8 @@ async def test_entries_come_change_and_go(broker, inside, outside):
         await inside.set("gate.a.b", entry())
         await runs(inside, "a.b")
         await until(lambda: inside.message("device.gate-a-b"))
+        plug = {"v": 1, "alive": Path("run", "host", "gate", "a", "b")}
+        await inside.set("device.plug", plug)  # lives by the gate
         await inside.set("home.x", 1)
         await until(lambda: outside.payloads("ext/js/x") == [b"1"])
         await inside.set("gate.a.b", entry(dst="ext.other"))
@@ -64,6 +66,7 @@ async def test_entries_come_change_and_go(broker, inside, outside):
         await until(lambda: inside.message("run.host.gate.a.b") is None)
         await until(lambda: inside.message("device.gate-a-b") is None)
         await until(lambda: inside.message("run.gate.a.b") is None)
+        assert inside.message("device.plug")
 
 
 async def test_two_processes_take_turns(broker, inside, outside):
