@@ -74,7 +74,9 @@ async def _run(
             loop.add_signal_handler(signal.SIGHUP, running.reload)
         if config.drives_gates:
             options = config.gates or GatesOptions()
-            gates = driving(replace(settings, name="gates"), language=options.language)
+            gates = driving(
+                replace(settings, name=f"{config.name}-gates"), language=options.language
+            )
             await beside.enter_async_context(gates)
         await bridge.run(forget=forget)
 
@@ -87,7 +89,9 @@ def _gates(server: ServerConfig) -> AbstractAsyncContextManager[Gates]:
     """Drive the gates of the installation that a server of ours serves."""
     needed = not server.anonymous and not server.announce_token
     token = next(iter(server.all_tokens().values()), None) if needed else None
-    return driving(LinkConfig(broker=server.broker, root=server.root, name="gates", token=token))
+    return driving(
+        LinkConfig(broker=server.broker, root=server.root, name=f"{server.name}-gates", token=token)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,7 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     cli.add_arguments(server)
     server.add_argument("--no-gates", action="store_true", help="leave the gates to others")
     server.set_defaults(execute=_server)
-    gates = commands.add_parser("gates", help="translate between MoaT data and plain MQTT topics")
+    gates = commands.add_parser(
+        "gates",
+        help="translate between MoaT data and plain MQTT topics",
+        description="Drives the installation's gates. With a command: lists, adds or removes them.",
+    )
     gates.add_argument("-v", "--verbose", action="store_true", help="log details")
     gates_cli.add_arguments(gates)
     gates.set_defaults(execute=gates_cli.execute)

@@ -1,4 +1,4 @@
-"""The command line of gates: `moat-bridge gates`."""
+"""The command line of gates: `moat-bridge gates [list|add|remove]`."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from ..link.client import LinkConfig
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
+from .edit import add_commands, edit
 from .gates import driving
 from .show import LANGUAGES
 
@@ -24,16 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--root", default="moat", help="of the installation, dotted (%(default)s)")
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
     add("--no-server", action="store_true", help="do without the installation's server")
+    parser.set_defaults(edit=None)
+    add_commands(parser)
     add("--language", choices=LANGUAGES, default="en", help="of what is shown (%(default)s)")
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Drive gates; return the exit code: 0 orderly, 2 wrong configuration."""
+    """Drive gates, or edit them; return the exit code: 0 orderly, 1 failed, 2 wrong configuration."""
     try:
         config = _configure(options)
     except (ValueError, OSError, DecodeError) as err:
         sys.stderr.write(f"{err}\n")
         return 2
+    if options.edit is not None:
+        return edit(options, config)
     asyncio.run(_run(config, options.language))
     return 0
 

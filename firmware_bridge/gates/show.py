@@ -10,6 +10,7 @@ from ..link.client import Link
 from ..link.clock import Clock
 from ..link.codec import ABSENT, Key, Value
 from ..link.errors import LinkError
+from ..link.identity import HOSTS
 from ..link.message import Message
 from ..link.path import Path
 
@@ -21,8 +22,7 @@ INTERVAL: Final = 10.0
 COUNTS: Final = Path("run", "gate")
 """Where a gate's state and counters are published."""
 _DEVICES: Final = Path("device")
-_SERVICES: Final = Path("run", "host", "gate")
-_STATES: Final = ("starting", "running", "backoff", "stopped")
+_STATES: Final = ("starting", "running", "backoff", "invalid", "stopped", "waiting")
 _TICK: Final = 0.25
 
 _NAMES: Final[dict[str, dict[str, str]]] = {
@@ -59,8 +59,8 @@ def device_id(name: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:50] + "-" + number
 
 
-def description(name: Path, language: str = "en") -> dict[Key, Value]:
-    """Return how a gate describes itself."""
+def description(name: Path, service: Path, language: str = "en") -> dict[Key, Value]:
+    """Return how a gate describes itself; `service` is who says so."""
     words = _NAMES[language]
     path = COUNTS / name
 
@@ -78,7 +78,7 @@ def description(name: Path, language: str = "en") -> dict[Key, Value]:
         "kind": "translator",
         "maker": "MoaT",
         "model": "MQTT",
-        "alive": _SERVICES / name,
+        "alive": service,
         "points": [
             point("state", "enum", options=[*_STATES]),
             counter("in"),
@@ -99,20 +99,18 @@ class Show:
         self._link = link
         self._clock = clock
         self._language = language
+        self._service = HOSTS / link.config.host / link.config.name
         self._jobs: dict[Path, Job] = {}
         self._said: dict[Path, tuple[Value, float]] = {}
         self._urgent: set[Path] = set()
-        self._gone: set[Path] = set()
-        self._described: dict[str, Path] = {}
+        self._described: dict[Path, Path] = {}
+        """Who describes a gate: the service that the description names, by the gate's name."""
         self._known: set[Path] | None = None
 
     def changed(self, job: Job) -> None:
         """Take note of another state."""
-        if job.announced:
-            self._jobs[job.name] = job
-            self._urgent.add(job.name)
-        else:
-            self._jobs.pop(job.name, None)
+        self._jobs[job.name] = job
+        self._urgent.add(job.name)
 
     def ended(self, job: Job) -> None:
         """Take note that there is no such gate any more, or that it starts anew."""
@@ -127,6 +125,7 @@ class Show:
         """Publish for ever."""
         devices = self._link.watch(_DEVICES, self._on_device)
         unsubscribe = self._link.on_status(self._on_status)
+        service = self._link.serve(Path(self._link.config.name), {})
         try:
             while True:
                 if self._link.status.ready and devices.complete:
@@ -135,6 +134,7 @@ class Show:
                         self._publish(self._clock.monotonic())
                 await asyncio.sleep(_TICK)
         finally:
+            service.close()
             unsubscribe()
             devices.close()
 
@@ -143,33 +143,32 @@ class Show:
             self._said.clear()
 
     def _on_device(self, message: Message) -> None:
-        """Remember which gates are described."""
+        """Remember which gates are described, and by whom."""
         match message.value:
-            case {"alive": Path() as alive} if alive.starts_with(_SERVICES):
-                name = alive.relative_to(_SERVICES)
-                if message.path == _DEVICES / device_id(name):  # others live by gates as well
-                    self._described[message.topic] = name
-            case _:
-                self._described.pop(message.topic, None)
+            case {"alive": Path() as alive, "points": [{"path": Path() as path}, *_]}:
+                name = path[len(COUNTS) :]
+                if path.starts_with(COUNTS) and message.path == _DEVICES / device_id(name):
+                    self._described[name] = alive
 
     def _sweep(self) -> None:
         """Remove what describes gates that are not there."""
         if self._known is None:
             return
-        for topic, name in list(self._described.items()):
-            if name not in self._known:
-                self._link.publish(Path.from_topic(topic), ABSENT)
-                self._link.publish(COUNTS / name, ABSENT)
-                del self._described[topic]
+        for name in [name for name in self._described if name not in self._known]:
+            self._link.publish(_DEVICES / device_id(name), ABSENT)
+            self._link.publish(COUNTS / name, ABSENT)
+            del self._described[name]
 
     def _publish(self, now: float) -> None:
         for name, job in list(self._jobs.items()):
+            if job.state == "waiting" and self._described.get(name) != self._service:
+                continue  # whoever drives it may show it as well
             value = job.counters.told(job.state)
             said, when = self._said.get(name, (None, float("-inf")))
             if said is None:
-                device = _DEVICES / device_id(name)
-                self._link.publish(device, description(name, self._language))
-                self._described[device.topic] = name
+                about = description(name, self._service, self._language)
+                self._link.publish(_DEVICES / device_id(name), about)
+                self._described[name] = self._service
             if value != said and (name in self._urgent or now - when >= INTERVAL):
                 self._link.publish(COUNTS / name, value)
                 self._said[name] = (value, now)

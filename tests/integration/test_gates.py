@@ -84,3 +84,18 @@ async def test_the_gate_is_a_device(
         await peer.delete("gate.plugs")
         async with driven(broker, Path(ROOT)):
             await until(lambda: state_of(hass, STATE) is None, 15)
+
+
+async def test_a_gate_in_trouble_says_so(
+    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, broker: Mosquitto
+) -> None:
+    """A broker that is not there, a wrong entry: the state and the reason are shown."""
+    gate = {"driver": "mqtt", "src": path("plugs"), "dst": path("ext"), "codec": "json"}
+    await peer.put("gate.far", gate | {"backend": {"host": "127.0.0.1", "port": 1}})
+    await peer.put("gate.wrong", gate | {"src": path("gate")})
+    async with driven(broker, Path(ROOT)):
+        await until(lambda: state_of(hass, "sensor.gate_far_state") == "backoff", 15)
+        await until(lambda: state_of(hass, "sensor.gate_wrong_state") == "invalid", 15)
+        assert "refused" in (state_of(hass, "sensor.gate_far_last_error") or "")
+        said = state_of(hass, "sensor.gate_wrong_last_error")
+        assert said == "src: gate is nothing that may be shown outside"

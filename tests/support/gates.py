@@ -130,10 +130,10 @@ async def outsider(
 
 @contextlib.asynccontextmanager
 async def driven(
-    broker: Mosquitto, root: Path = ROOT, *, use_server: bool = True
+    broker: Mosquitto, root: Path = ROOT, *, name: str = "gates"
 ) -> AsyncIterator[Gates]:
     """Drive the gates of an installation for the length of the context."""
-    link = Link(config(broker, "gates", root, use_server=use_server))
+    link = Link(config(broker, name, root))
     gates = Gates(link)
     linked = asyncio.create_task(link.run())
     working = asyncio.create_task(gates.run())

@@ -23,7 +23,7 @@ async def test_other_drivers_are_left_alone(broker, inside):
     async with driven(broker) as gates:
         await runs(inside)
         assert list(gates.jobs) == [Path("js")]
-    assert not [each for each in inside.topics if each.startswith(("run/host/gate", "error"))]
+    assert not [each for each in inside.topics if each.startswith(("run/host/gate/", "error"))]
 
 
 async def test_a_wrong_entry(broker, inside):
@@ -34,8 +34,11 @@ async def test_a_wrong_entry(broker, inside):
         said = inside.value("error.gate.js")
         assert "dst: test.home.home and src (test.home.home at the broker) overlap" in said["msg"]
         assert inside.message("run.host.gate.js") is None
+        await until(lambda: (inside.value("run.gate.js") or {}).get("state") == "invalid")
+        assert "overlap" in inside.value("run.gate.js")["last_error"]
         await inside.set("gate.js", entry())
         await runs(inside)
+        await until(lambda: inside.value("run.gate.js")["state"] == "running")
 
 
 async def test_a_good_run_clears_the_error(broker, inside, monkeypatch):
@@ -74,13 +77,17 @@ async def test_two_processes_take_turns(broker, inside, outside):
     await inside.set("gate.js", entry())
     async with driven(broker) as first:
         await runs(inside)
-        async with driven(broker) as second:
+        async with driven(broker, name="more") as second:
             await until(lambda: [each.state for each in second.jobs.values()] == ["waiting"])
             await inside.set("home.x", 1)
             await until(lambda: outside.payloads("ext/js/x") == [b"1"])
+            await until(lambda: (inside.value("run.gate.js") or {}).get("state") == "running")
             await inside.set("run.stop.gate.js", {"reason": "test"}, retain=False)
             await until(lambda: [each.state for each in second.jobs.values()] == ["running"], 10)
             assert [each.state for each in first.jobs.values()] == ["stopped"]
+            await until(lambda: inside.value("run.gate.js")["state"] == "running")
+            service = Path("run", "host", "here", "more")
+            await until(lambda: inside.value("device.gate-js")["alive"] == service)
             await inside.set("home.x", 2)
             await until(lambda: outside.payloads("ext/js/x") == [b"1", b"2"])
 
@@ -104,13 +111,15 @@ async def test_shown_as_a_device(broker, inside, outside):
         found, issues = parse_device("gate-js", inside.value("device.gate-js"))
         assert not issues
         assert found.name == "Gate js"
-        assert found.alive == Path("run", "host", "gate", "js")
+        assert found.alive == Path("run", "host", "here", "gates")
+        assert inside.value("run.host.here.gates")["up"] is True
         assert {point.path for point in found.points} == {COUNTS / Path("js")}
         await outside.say("ext/js/a", "1")
         await inside.set("home.b", 2)
         await outside.say("ext/js/c", "{")
         await until(lambda: inside.value("run.gate.js") == counted(state="running"), 15)
     await until(lambda: inside.message("run.host.gate.js") is None)
+    await until(lambda: inside.message("run.host.here.gates") is None)
     await inside.delete("gate.js")
     async with driven(broker):
         await until(lambda: inside.message("device.gate-js") is None)
@@ -139,7 +148,8 @@ async def test_counters_are_told_slowly(broker, inside, outside):
 def test_descriptions_are_right():
     for language in LANGUAGES:
         for name in (Path("js"), Path("ä", 5, ""), Path("x" * 100), Path("a-b"), Path("a", "b")):
-            _, issues = parse_device(device_id(name), description(name, language))
+            about = description(name, Path("run", "host", "h", "gates"), language)
+            _, issues = parse_device(device_id(name), about)
             assert not issues
     assert device_id(Path("a", "5")) != device_id(Path("a", 5))
 

@@ -1,0 +1,157 @@
+"""Gates for people at a terminal: list, add and remove entries."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path as File
+from typing import Final
+
+from ..link.client import Link, LinkConfig
+from ..link.codec import Key, Value
+from ..link.errors import DecodeError, LinkError, NotFoundError
+from ..link.path import Path
+from .entry import DRIVER, parse
+from .job import PLACE
+from .show import COUNTS
+
+_PATIENCE: Final = 10.0
+_SERVICES: Final = Path("run", "host", "gate")
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    commands = parser.add_subparsers(metavar="COMMAND")
+    commands.add_parser("list", help="show the gates, and how they are").set_defaults(edit=_list)
+    add = commands.add_parser("add", help="add a gate, or change it")
+    add.set_defaults(edit=_add)
+    add.add_argument("name", type=_path)
+    add.add_argument("src", type=_path, help="MoaT data, dotted: home.plugs")
+    add.add_argument("dst", type=_path, help="plain topics, dotted: zigbee2mqtt")
+    codec = add.add_mutually_exclusive_group(required=True)
+    codec.add_argument("--codec", type=_codec, help='json, bool, … or {"kind": …} in JSON')
+    codec.add_argument("--table", type=_path, help="path of a table below conv, dotted")
+    add.add_argument("--speed", type=float, metavar="S", help="take a value every so often at most")
+    add.add_argument(
+        "--timeout", type=float, metavar="S", help="of silence, after which all is read"
+    )
+    add.add_argument("--no-retain", action="store_true", help="let nothing stay that is sent out")
+    add.add_argument("--broker", metavar="HOST[:PORT]", help="of the plain topics, if another one")
+    add.add_argument("--broker-tls", action="store_true", help="encrypt the connection to it")
+    add.add_argument("--broker-username")
+    add.add_argument("--broker-password-file", metavar="FILE", type=File)
+    remove = commands.add_parser("remove", help="remove a gate; its data stay on both sides")
+    remove.set_defaults(edit=_remove)
+    remove.add_argument("name", type=_path)
+
+
+def edit(options: argparse.Namespace, config: LinkConfig) -> int:
+    """Do it; return 0 done, 1 failed, with the reason told."""
+    try:
+        asyncio.run(_edit(options, config))
+    except KeyboardInterrupt:
+        return 0
+    except (LinkError, OSError, ValueError) as err:
+        sys.stderr.write(f"{err}\n")
+        return 1
+    return 0
+
+
+async def _edit(options: argparse.Namespace, config: LinkConfig) -> None:
+    async with _linked(config) as link:
+        await options.edit(link, options)
+
+
+@asynccontextmanager
+async def _linked(config: LinkConfig) -> AsyncIterator[Link]:
+    link = Link(config)
+    task = asyncio.create_task(link.run())
+    try:
+        await link.wait_ready(_PATIENCE)
+        yield link
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _list(link: Link, options: argparse.Namespace) -> None:
+    states = {each.path.relative_to(_SERVICES): each async for each in link.walk(_SERVICES)}
+    counts = {each.path.relative_to(COUNTS): each async for each in link.walk(COUNTS)}
+    rows = []
+    async for message in link.walk(PLACE, min_depth=1):
+        name = message.path.relative_to(PLACE)
+        if not isinstance(message.value, dict) or "driver" not in message.value:
+            continue
+        said, count = (each[name].value if name in each else None for each in (states, counts))
+        state = said.get("value") if isinstance(said, dict) else None
+        rows.append((name, message.value, state, count if isinstance(count, dict) else {}))
+    for name, entry, state, count in rows:
+        text = (
+            f"{name}: {entry.get('src')!s} <-> {entry.get('dst')!s}, {_shown(entry.get('codec'))}"
+        )
+        counted = (
+            f", in {count.get('in')!s}, out {count.get('out')!s}, errors {count.get('errors')!s}"
+        )
+        sys.stdout.write(f"{text}: {state or 'not running'!s}{counted if count else ''}\n")
+
+
+async def _add(link: Link, options: argparse.Namespace) -> None:
+    entry: dict[Key, Value] = {"driver": DRIVER, "src": options.src, "dst": options.dst}
+    entry["codec"] = options.table if options.table is not None else options.codec
+    entry |= {key: it for key in ("speed", "timeout") if (it := getattr(options, key)) is not None}
+    if options.no_retain:
+        entry["retain"] = False
+    if options.broker is not None:
+        entry["backend"] = _backend(options)
+    parse(options.name, entry, link.config.root, link.config.broker)
+    await link.set(PLACE / options.name, entry)
+
+
+def _backend(options: argparse.Namespace) -> dict[Key, Value]:
+    host, _, port = options.broker.partition(":")
+    backend: dict[Key, Value] = {"host": host}
+    if port:
+        if not port.isdecimal():
+            raise ValueError(f"--broker {options.broker}: write HOST or HOST:PORT")
+        backend["port"] = int(port)
+    if options.broker_tls:
+        backend["ssl"] = True
+    if options.broker_username:
+        backend["username"] = options.broker_username
+    if options.broker_password_file:
+        backend["password"] = options.broker_password_file.read_text().strip()
+    return backend
+
+
+async def _remove(link: Link, options: argparse.Namespace) -> None:
+    try:
+        await link.get(PLACE / options.name)
+    except NotFoundError:
+        raise NotFoundError(f"there is no gate {options.name}") from None
+    await link.delete(PLACE / options.name)
+
+
+def _shown(codec: Value) -> str:
+    return f"table {codec}" if isinstance(codec, Path) else f"{codec!s}"
+
+
+def _path(text: str) -> Path:
+    try:
+        path = Path.parse(text)
+    except DecodeError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+    if not len(path):
+        raise argparse.ArgumentTypeError("must not be empty")
+    return path
+
+
+def _codec(text: str) -> Value:
+    if not text.startswith("{"):
+        return text
+    try:
+        codec: Value = json.loads(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"not JSON: {err}") from err
+    return codec

@@ -1,0 +1,126 @@
+"""Gates from the command line: driven, listed, added, removed."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+
+import pytest
+
+from firmware_bridge.link.path import Path
+from tests.support.gates import ROOT, entry, runs
+from tests.support.mosquitto import Mosquitto
+from tests.support.wait import until
+
+
+@contextlib.asynccontextmanager
+async def bridge(broker: Mosquitto, command: str, *words: str) -> AsyncIterator[Process]:
+    """Run a command of the bridge; kill it at the end if it still runs."""
+    fixed = ["--port", str(broker.port), "--root", str(ROOT)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "firmware_bridge", command, *fixed, *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def gates(broker: Mosquitto, *words: str) -> tuple[int | None, str, str]:
+    """Run `moat-bridge gates …` to its end."""
+    async with bridge(broker, "gates", *words) as process:
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+
+@pytest.mark.parametrize("command", [["gates"], ["server", "--listen", "127.0.0.1:0"]])
+async def test_driven_by_a_process(broker, inside, outside, command):
+    """Alone, or beside a server; it ends in order."""
+    await inside.set("gate.js", entry())
+    await inside.set("home.a", 1)
+    async with bridge(broker, *command) as process:
+        await runs(inside, timeout=20)
+        await until(lambda: outside.payloads("ext/js/a") == [b"1"])
+        process.send_signal(signal.SIGTERM)
+        _, log = await process.communicate()
+        assert process.returncode == 0, log
+    await until(lambda: inside.message("run.host.gate.js") is None)
+
+
+async def test_a_server_may_leave_them_to_others(broker, inside):
+    await inside.set("gate.js", entry())
+    async with bridge(broker, "server", "--listen", "127.0.0.1:0", "--no-gates"):
+        await until(lambda: inside.message("run.service.main.conn"), 20)
+        assert inside.message("run.host.gate.js") is None
+
+
+async def test_added_listed_removed(broker, inside, outside):
+    """What is added is an entry as everybody writes it."""
+    async with bridge(broker, "gates"):
+        codec = json.dumps({"kind": "bool", "true": "AN", "false": "AUS"})
+        assert await gates(broker, "add", "lamps", "home", "ext.lamps", "--codec", codec) == (
+            0,
+            "",
+            "",
+        )
+        await runs(inside, "lamps", 20)
+        await inside.set("home.a", True)
+        await until(lambda: outside.payloads("ext/lamps/a") == [b"AN"])
+        await until(lambda: (inside.value("run.gate.lamps") or {}).get("out") == 1, 15)
+        code, out, _ = await gates(broker, "list")
+        assert code == 0
+        assert out.startswith("lamps: home <-> ext.lamps, {'kind': 'bool'")
+        assert out.endswith(": running, in 0, out 1, errors 0\n")
+        assert (await gates(broker, "remove", "lamps"))[0] == 0
+        await until(lambda: inside.message("run.host.gate.lamps") is None)
+    assert await gates(broker, "remove", "lamps") == (1, "", "there is no gate lamps\n")
+    assert await gates(broker, "list") == (0, "", "")
+
+
+async def test_another_broker_is_added(broker, inside, tmp_path):
+    (tmp_path / "password").write_text("secret\n")
+    words = ["--broker", "far:8884", "--broker-tls", "--broker-username", "u"]
+    words += ["--broker-password-file", str(tmp_path / "password"), "--speed", "2", "--no-retain"]
+    code, _, err = await gates(broker, "add", "far", "home", "x", "--table", "tas", *words)
+    assert (code, err) == (0, "")
+    backend = {"host": "far", "port": 8884, "ssl": True, "username": "u", "password": "secret"}
+    await until(lambda: inside.message("gate.far"))
+    assert inside.value("gate.far") == {
+        "driver": "mqtt",
+        "src": Path("home"),
+        "dst": Path("x"),
+        "codec": Path("tas"),
+        "speed": 2.0,
+        "retain": False,
+        "backend": backend,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["add", "a", "gate", "ext", "--codec", "json"], "src: gate is nothing that may be shown"),
+        (["add", "a", "home", "ext", "--codec", "yaml"], "codec: codec 'yaml' is not one of"),
+        (["add", "a", "home", "test", "--codec", "json"], "overlap"),
+        (["add", "a", "home", "ext", "--codec", "{"], "not JSON"),
+        (["add", "a", ":", "ext", "--codec", "json"], "must not be empty"),
+        (["add", "a", "home", "ext"], "one of the arguments --codec --table is required"),
+        (
+            ["add", "a", "home", "x", "--codec", "json", "--broker", "h:x"],
+            "write HOST or HOST:PORT",
+        ),
+    ],
+)
+async def test_refused(broker, inside, words, problem):
+    """Nothing is written that would not work."""
+    code, _, err = await gates(broker, *words)
+    assert code in {1, 2}
+    assert problem in err
+    assert not [topic for topic in inside.topics if topic.startswith("gate")]
