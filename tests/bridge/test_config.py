@@ -37,6 +37,27 @@ def test_the_least() -> None:
     assert settings.broker.host == "localhost"
 
 
+@pytest.mark.parametrize(
+    ("more", "drives"),
+    [
+        ({}, False),
+        ({"server": {}}, True),
+        ({"gates": {}}, True),
+        ({"gates": {"language": "de"}}, True),
+        ({"server": {}, "gates": {"enabled": False}}, False),
+    ],
+)
+def test_whose_gates(more: dict[str, object], drives: bool) -> None:
+    """A server drives the gates of its installation, others when told to."""
+    assert parse(LEAST | more, DRIVERS, source="here").drives_gates is drives
+
+
+def test_wrong_gates() -> None:
+    """A language that we do not speak is named."""
+    with pytest.raises(ConfigError, match=r"here: gates\.language"):
+        parse(LEAST | {"gates": {"language": "fr"}}, DRIVERS, source="here")
+
+
 def test_secrets_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: FilePath) -> None:
     """A password may be in the environment or in a file; it is never shown."""
     (tmp_path / "token").write_text("geheim\n")

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from pathlib import Path as File
 
 import pytest
 
@@ -124,3 +126,24 @@ async def test_refused(broker, inside, words, problem):
     assert code in {1, 2}
     assert problem in err
     assert not [topic for topic in inside.topics if topic.startswith("gate")]
+
+
+async def test_the_page_about_gates(broker, inside, outside):
+    """The commands of docs/gates.md do what it says."""
+    page = (File(__file__).parents[3] / "docs" / "gates.md").read_text()
+    [commands] = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    ours = f'{sys.executable} -m firmware_bridge "$1" --port {broker.port} "${{@:2}}"'
+    script = f"set -e\nmoat-bridge() {{ {ours}; }}\n{commands}".replace("root moat", f"root {ROOT}")
+    async with bridge(broker, "gates"):
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", script, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out
+        assert b"\nplugs: home.plugs <-> plugs, table plugs: " in out
+        await runs(inside, "plugs", 20)
+        await outside.session.subscribe("plugs/#")
+        await outside.say("plugs/desk/state", "ON")
+        await until(lambda: inside.value("home.plugs.desk.state") is True)
+        await inside.set("home.plugs.desk.set", False)
+        await until(lambda: outside.payloads("plugs/desk/set") == [b"OFF"])
