@@ -20,7 +20,10 @@ from .gates.gates import Gates, driving
 from .link.client import Link, LinkConfig
 from .server import cli
 from .server.config import ServerConfig, ServerConfigError
+from .server.explain import described, reason
 from .server.server import serving
+
+_LOGGER = logging.getLogger(__name__)
 
 OK, FAILED, USAGE = 0, 1, 2
 _EXAMPLE = FilePath(__file__).parent / "packaging" / "bridge.toml"
@@ -48,15 +51,18 @@ def _bridge(options: argparse.Namespace) -> int:
         sys.stderr.write(f"{err}\n")
         return USAGE
     except OSError as err:
-        sys.stderr.write(f"{where}: {err}\n")
+        sys.stderr.write(f"{where}: {reason(err)}\n")
         return USAGE
     if options.check:
         sys.stdout.write(f"Right: {len(config.drivers)} driver(s), root {config.root}\n")
+        sys.stdout.writelines(f"{line}\n" for line in (described(server) if server else ()))
         return OK
+    for line in described(server) if server else ():
+        _LOGGER.info("%s", line)
     try:
         asyncio.run(_run(config, settings, server, forget=options.forget))
     except OSError as err:
-        sys.stderr.write(f"server: {err}\n")
+        sys.stderr.write(f"server: {reason(err)}\n")
         return FAILED
     return OK
 
@@ -146,6 +152,12 @@ def _add_simulation(parser: argparse.ArgumentParser) -> None:
     add("--listen", action="append", metavar="HOST:PORT", help="of the server, for clients")
     add("--unix", action="append", metavar="PATH", help="socket of the server, for clients")
     add("--save", metavar="DIR", help="keep the server's data there")
+    add(
+        "--history",
+        action="append",
+        metavar="PREFIX=DAYS[,SIZE]",
+        help="remember values; may be repeated; needs --save",
+    )
     add("--no-server", action="store_true", help="do without the installation's server")
     add("--no-discovery", action="store_true", help="do not announce on the network")
     add("--speed", type=float, help="times faster than real time (1)")
@@ -194,10 +206,23 @@ def _simulation(options: argparse.Namespace) -> Config:
         for name, section in table.items()
     }
     if options.with_server:
-        server = {"listen": options.listen, "unix": options.unix, "save": options.save}
+        history = dict(map(_history, options.history)) if options.history else None
+        server = {
+            "listen": options.listen,
+            "unix": options.unix,
+            "save": options.save,
+            "history": history,
+        }
         given["server"] = {key: value for key, value in server.items() if value is not None}
     given["driver"] = {"home": {k: v for k, v in driver.items() if v is not None}}
     return parse(given, DRIVERS, source="command line")
+
+
+def _history(text: str) -> tuple[str, dict[str, str]]:
+    """Take `PREFIX=DAYS[,SIZE]` apart, as the configuration has it."""
+    prefix, _, rule = text.rpartition("=")
+    days, _, size = rule.partition(",")
+    return prefix, {key: each for key, each in (("days", days), ("size", size)) if each}
 
 
 if __name__ == "__main__":

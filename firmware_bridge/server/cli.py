@@ -3,30 +3,60 @@
 import argparse
 import asyncio
 import gc
+import logging
 import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path as File
+from typing import Final
 
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
 from .config import ELECTION, STAND_BACK, ServerConfig, ServerConfigError, ServerOptions
+from .explain import described, reason
 from .retention import Keep, parse_rule, parse_size
 from .server import Server
 from .tokencli import add_commands
 
+_LOGGER = logging.getLogger(__name__)
+
+_ABOUT: Final = """\
+Run a MoaT-Link server: it keeps the installation's data and their history, carries calls between
+clients, and gives the broker back what it has lost. Beside a real server it stands back."""
+_EXAMPLES: Final = """\
+examples:
+  moat-bridge server --root moat.home --save /var/lib/moat --history :=30,1G
+  moat-bridge server --unix /run/moat.sock --listen-tls 0.0.0.0:27587 --certificate server.pem \\
+      --token-file tokens --no-anonymous
+
+SIGTERM and SIGINT end it in order; SIGHUP reads tokens and certificates again.
+Exit codes: 0 ended in order, 1 failed, 2 wrong configuration; the reason is on the standard error."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be said about a server, and about the broker."""
-    add = parser.add_argument
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _ABOUT
+    parser.epilog = _EXAMPLES
+    parser.add_argument("--check", action="store_true", help="check the options and stop")
+    add = parser.add_argument_group("the broker and the installation").add_argument
     add("--host", default="localhost", help="of the broker (%(default)s)")
     add("--port", type=int, default=1883, help="of the broker (%(default)s)")
     add("--username", help="at the broker")
     add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
     add("--root", default="moat", help="of the installation, dotted (%(default)s)")
     add("--name", help="of the server, unique in the installation (bridge-HOST)")
+    add(
+        "--election",
+        choices=ELECTION,
+        default=STAND_BACK,
+        help="beside real servers, wait until they are gone, or take turns (%(default)s)",
+    )
+    add("--cycle", type=float, default=50, metavar="S", help="of turns (%(default)s)")
+    add("--gap", type=float, default=5, metavar="S", help="between turns (%(default)s)")
+    add = parser.add_argument_group("its clients").add_argument
     add(
         "--listen",
         action="append",
@@ -43,14 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
     )
-    add(
-        "--forget-errors",
-        type=float,
-        default=30.0,
-        metavar="DAYS",
-        help="after which errors that somebody has acknowledged are cleared (%(default)g)",
-    )
+    add = parser.add_argument_group("its data").add_argument
     add("--save", metavar="DIR", type=File, help="keep the data there")
+    add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
     add(
         "--history",
         action="append",
@@ -58,18 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="remember values below a dotted prefix (: for all) for so many days, or as many as "
         "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
     )
+    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
     add(
-        "--election",
-        choices=ELECTION,
-        default=STAND_BACK,
-        help="beside real servers, wait until they are gone, or take turns (%(default)s)",
+        "--forget-errors",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="after which errors that somebody has acknowledged are cleared (%(default)g)",
     )
-    add("--cycle", type=float, default=50, metavar="S", help="of turns (%(default)s)")
-    add("--gap", type=float, default=5, metavar="S", help="between turns (%(default)s)")
     commands = parser.add_subparsers(metavar="token")
     add_commands(commands.add_parser("token", help="make tokens, and take them back"))
-    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
-    add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
 
 
 def configure(options: argparse.Namespace) -> ServerConfig:
@@ -115,13 +138,21 @@ def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
     """Run a server, and something beside it; return 0 orderly, 1 failed, 2 wrong configuration."""
     try:
         config = configure(options)
-    except (ServerConfigError, OSError) as err:
+    except ServerConfigError as err:
         sys.stderr.write(f"{err}\n")
         return 2
+    except OSError as err:
+        sys.stderr.write(f"{reason(err)}\n")
+        return 2
+    if options.check:
+        sys.stdout.writelines(f"{line}\n" for line in described(config))
+        return 0
+    for line in described(config):
+        _LOGGER.info("%s", line)
     try:
         asyncio.run(_run(config, beside))
     except OSError as err:
-        sys.stderr.write(f"{err}\n")
+        sys.stderr.write(f"{reason(err)}\n")
         return 1
     return 0
 
