@@ -23,6 +23,7 @@ from ..link.message import Message, decode_message
 from ..link.meta import Meta, decode_meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
+from .namesake import Namesake
 from .store import RUN, Levels
 from .tree import Tree
 from .witness import TOPIC, Standing, Witness
@@ -37,6 +38,7 @@ _IDLE: Final = 0.5
 _SLICE: Final = 2000  # nodes looked at in one go
 _RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
+_SETTLED: Final = 10.0  # seconds after which a session is no accident
 _ECHOES: Final = 100  # messages of our own that we know again
 _PASSING: Final = ["error", "link", "mqtt"]
 """Where everybody reports what it cannot understand, for those who listen, not to stay."""
@@ -63,6 +65,7 @@ class Broker:
         *,
         special: Listen,
         on_connected: Callable[[], None],
+        namesake: Namesake,
         backoff: Backoff | None = None,
         witness: Witness | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class Broker:
         self._tree = tree
         self._special = special
         self._on_connected = on_connected
+        self._namesake = namesake
         self._backoff = backoff or Backoff(0.5, 15.0)
         self._session: Session | None = None
         self._witness = witness or Witness()
@@ -104,6 +108,7 @@ class Broker:
         """Connect, and connect again, for ever."""
         while True:
             try:
+                await self._namesake.free()
                 await self._connect_once()
             except LinkError as err:
                 if str(err) != str(self.error):
@@ -270,10 +275,14 @@ class Broker:
             if self.error is not None:
                 _LOGGER.info("The broker is back")
             self.error = None
-            self._backoff.reset()
+            self._namesake.settled()
             self.ready.set()
             self._on_connected()
-            if (error := await closed) is not None:
+            since = self._tree.clock.monotonic()
+            error = await closed
+            if self._tree.clock.monotonic() - since >= _SETTLED:
+                self._backoff.reset()  # else somebody may have our name, and come back as well
+            if error is not None:
                 raise error
         finally:
             if not session.closed:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
@@ -32,6 +33,7 @@ _TOKEN_LIFE: Final = 900.0
 _TOKEN_GRACE: Final = 30.0
 _TURN: Final = 0.5  # seconds between two looks at whether it is our turn
 _BREATH: Final = 1.0  # seconds between two announcements, whatever others do to them
+_FORMER: Final = 1000  # tokens that are known again; ten days
 _COMPLAINT: Final = 600.0  # seconds between two complaints about the same
 
 
@@ -68,6 +70,8 @@ class Office:
         self._sessions: dict[str, int] = {}
         self._complaints: dict[str, float] = {}
         self._supplied = False
+        self._former: deque[str] = deque(maxlen=_FORMER)
+        """Tokens that we have announced."""
         if config.announce_token:
             tokens.announced = [fresh_name(20)]
 
@@ -88,6 +92,13 @@ class Office:
         if self._tokens.announced:
             said["auth"] = {"token": self._tokens.announced[0]}
         return said
+
+    def is_ours(self, announcement: Value) -> bool:
+        """Whether this is what we have announced, now or before: a broker may have kept that."""
+        match announcement:
+            case {"auth": {"token": str(token)}}:
+                return token in self._former or token in self._tokens.announced
+        return announcement == self.announcement()
 
     async def run(self) -> None:
         """Say where we are, and as the main server say so again and again; for ever."""
@@ -151,6 +162,7 @@ class Office:
         if not self._config.announce_token:
             return
         former = self._tokens.announced[:1]
+        self._former.extend(former)
         self._tokens.announced = [fresh_name(20), *former]
 
         def expire() -> None:

@@ -25,6 +25,7 @@ from .election import Election
 from .history import History
 from .journal import Journal
 from .keys import Keys
+from .namesake import Namesake
 from .office import Office
 from .peers import Peers
 from .relay import relay
@@ -72,6 +73,13 @@ class Server:
             special=self._special,
             on_connected=self._connected,
             witness=self._witness,
+            namesake=Namesake(
+                config.broker,
+                config.root,
+                config.name,
+                ours=self._is_ours,
+                addresses=lambda: self.addresses,
+            ),
         )
         self.peers = Peers(
             config.name,
@@ -356,6 +364,9 @@ class Server:
                     self.broker.send(levels, value, meta, retain=True)
                 else:
                     self.tree.write(levels, value, meta)
+
+    def _is_ours(self, announcement: Value) -> bool:
+        return self.office.is_ours(announcement)
 
     def _agreed(self, name: str, result: Agreement) -> None:
         self.office.agreed(name, result)

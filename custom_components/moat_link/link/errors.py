@@ -35,10 +35,6 @@ class ConnectionLostError(LinkError):
     """The connection is not there (any more): wait."""
 
 
-class TakenOverError(ConnectionLostError):
-    """Somebody else has connected to the broker with our name."""
-
-
 class NoAnswerError(LinkError):
     """Nothing came back within the time limit."""
 

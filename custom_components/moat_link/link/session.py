@@ -12,7 +12,6 @@ from .errors import (
     ConnectionLostError,
     LinkError,
     NotMqtt5Error,
-    TakenOverError,
     TlsError,
 )
 from .mqtt import Protocol
@@ -356,6 +355,4 @@ def _hung_up(event: Disconnected) -> LinkError:
     words = event.text or reason_name(event.reason)
     if event.reason in _AUTHENTICATION:
         return AuthenticationError(words)
-    if event.reason == Reason.TAKEN_OVER:
-        return TakenOverError(f"the broker hung up: {words}")
     return ConnectionLostError(f"the broker hung up: {words}")

@@ -14,8 +14,8 @@ from firmware_bridge.link.direct import Endpoint, connect
 from firmware_bridge.link.errors import AuthenticationError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
-from firmware_bridge.link.session import BrokerConfig
-from firmware_bridge.server import office
+from firmware_bridge.link.session import BrokerConfig, Session
+from firmware_bridge.server import namesake, office
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError
 from firmware_bridge.server.journal import JournalConfig
@@ -324,6 +324,66 @@ async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: S
         await until(lambda: peer.last("meanwhile") == 2)
         assert not peer.heard("before"), "that is for the main server to do"
     assert server.broker.supplied == 1
+
+
+async def test_name_is_taken(
+    serve: Start, peer: Peer, tmp_path: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A second server of the same name leaves the first one alone, and says what is wrong."""
+    one = await serve("same")
+    await until(lambda: peer.last("run/service/main/server/same") is not ABSENT)
+    said = peer.heard("run/service/main/server/same")
+    other = await serve("same", wait=False, listeners=(Listener(port=0),))
+    await until(lambda: "There is another server same" in caplog.text)
+    assert str(one.addresses[0][1]) in caplog.text
+    assert not other.broker.connected
+    assert one.broker.sessions == 1
+    assert peer.heard("run/service/main/server/same") == said
+
+
+async def test_name_is_wrested(
+    serve: Start,
+    broker: Mosquitto,
+    peer: Peer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever was thrown off the broker waits until the name is free, and serves meanwhile."""
+    monkeypatch.setattr(namesake, "_FIRST", 0.2)
+    monkeypatch.setattr(namesake, "_LONGEST", 0.2)
+    server = await serve("same")
+    topic = "run/service/main/server/same"
+    await until(lambda: peer.last(topic) is not ABSENT)
+    rival = await Session.open(
+        BrokerConfig(host="127.0.0.1", port=broker.port),
+        client_id="same",
+        on_publish=lambda packet: None,
+        on_closed=lambda error: None,
+    )
+    await until(lambda: not server.broker.connected)
+    await until(lambda: peer.last(topic) is ABSENT, what="our will")
+    where: Any = {"link": [{"host": "127.0.0.1", "port": 9}], "auth": {"token": "another"}}
+    await peer.say(topic, where, time=5e9, origin="same")
+    await until(lambda: "There is another server same" in caplog.text)
+    connection, _ = await connect(endpoint(server), name="_1")
+    await connection.close()
+    await asyncio.sleep(0.8)
+    assert not server.broker.connected
+    assert not rival.closed
+    await peer.say(topic, ABSENT, time=5e9 + 1, origin="same")
+    await until(lambda: server.broker.connected)
+    assert rival.closed
+    await until(lambda: "Nobody else is server same any more" in caplog.text)
+    await until(lambda: peer.last(topic) == server.office.announcement())
+
+
+async def test_own_leftovers(serve: Start, peer: Peer) -> None:
+    """What a former life has left at the broker is nobody else."""
+    where: Any = {"link": [{"host": "127.0.0.1", "port": 9}], "auth": {"token": "former"}}
+    await peer.say("run/service/main/server/srv1", where, time=5.0, origin="srv1")
+    server = await serve("srv1")
+    await until(lambda: server.broker.connected)
+    await until(lambda: peer.last("run/service/main/server/srv1") == server.office.announcement())
 
 
 async def test_token_is_renewed(serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
