@@ -5,7 +5,11 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from firmware_bridge.server import namesake
 from tests.support.mosquitto import Mosquitto
+from tests.support.vectors import load
 from tests.support.wait import until
 
 from . import processes
@@ -80,3 +84,32 @@ async def test_ours_killed_beside_a_real_one(
         await witness.next_main("ours", timeout=30)
         process.send_signal(signal.SIGKILL)
         await witness.next_main("one")
+
+
+async def test_poisoned(serve: Start, reals: Start, witness: Witness) -> None:
+    """What ends every real server leaves ours as it is, and it takes over."""
+    one = await reals("one", first=True)
+    mine = await serve("ours")
+    await until(lambda: "one" in mine.peers.agreed, timeout=15)
+    for each in load("moat-link/election")["poison"]:
+        await witness.say("ping", bytes.fromhex(each["payload_hex"]))
+    await witness.next_main("ours")
+    await until(lambda: not one.running, timeout=15)
+    assert [ballot for _, ballot in witness.ballots if ballot.node == "ours"] == []
+    assert mine.broker.sessions == 1
+    await asyncio.to_thread(one.start)
+    await witness.next_main("one", timeout=30)
+
+
+async def test_real_one_of_the_same_name(
+    serve: Start, reals: Start, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours does not throw it off the broker, which would end it; and follows when it is gone."""
+    monkeypatch.setattr(namesake, "_FIRST", 0.5)
+    one = await reals("one", first=True)
+    mine = await serve("one")
+    assert not mine.broker.connected
+    assert one.running
+    await asyncio.to_thread(one.stop)
+    await witness.next_main("one")
+    assert mine.election.main
