@@ -29,6 +29,13 @@ def free_port() -> int:
             return port
 
 
+def bridge_to(port: int) -> str:
+    """Return the configuration that joins a broker to another one on this machine, for `extra`."""
+    lines = ["connection other", f"address 127.0.0.1:{port}", "topic # both 1"]
+    lines += ["bridge_protocol_version mqttv50", "restart_timeout 1", "notifications false"]
+    return "\n".join(lines)
+
+
 class Mosquitto:
     """One broker process; a context manager that starts it and leaves nothing behind.
 
