@@ -49,10 +49,10 @@ class Peers:
         self.agreed: dict[str, Agreement] = {}
         """What came of it when we last agreed with a server."""
 
-    def announced(self, name: str, announcement: Value, *, again: bool = True) -> None:
-        """Take where a server is, or that it is gone.
+    def announced(self, name: str, announcement: Value) -> None:
+        """Take where a server is, or that it is gone; what was said before is said to newcomers.
 
-        If it has said so before, and somebody says it `again`, we may have missed more.
+        So we may have missed more than that: the broker was away, or brokers were apart.
         """
         if name == self._name:
             return
@@ -63,7 +63,7 @@ class Peers:
         known, self._endpoints[name] = self._endpoints.get(name), found
         if name in self._links:
             self._links[name].announced()
-            if again and known == found and self._links[name].status.connected:
+            if known == found and self._links[name].status.connected:
                 self._sync(name)
         elif len(self._links) < _MOST:
             link = self._links[name] = DirectLink(

@@ -70,7 +70,6 @@ async def test_announced_again() -> None:
         await until(lambda: "srv1" in mine.agreed)
         walks = [path for path, *_ in server.calls if path == ("d", "walk")]
         server.put(Path("missed"), 1, time=5.0)
-        mine.announced("srv1", server.announcement, again=False)
         mine.announced("srv1", {**server.announcement, "auth": {"token": "two"}})
         await asyncio.sleep(0.2)
         assert [path for path, *_ in server.calls if path == ("d", "walk")] == walks
