@@ -26,10 +26,10 @@ async def test_real_ones_killed(serve: Start, reals: Start, witness: Witness) ->
     await until(lambda: len(mine.peers.agreed) == 2, timeout=15)
     assert witness.order == ["one"]
     await asyncio.to_thread(one.kill)
-    await witness.next_main("two")
+    await witness.becomes_main("two")
     assert not mine.election.main
     await asyncio.to_thread(two.kill)
-    await witness.next_main("ours")
+    await witness.becomes_main("ours")
     assert witness.order == ["one", "two", "ours"]
 
 
@@ -39,7 +39,7 @@ async def test_both_real_ones_killed(serve: Start, reals: Start, witness: Witnes
     mine = await serve("ours")
     await until(lambda: len(mine.peers.agreed) == 2, timeout=15)
     await asyncio.gather(asyncio.to_thread(one.kill), asyncio.to_thread(two.kill))
-    await witness.next_main("ours")
+    await witness.becomes_main("ours")
 
 
 async def test_real_one_frozen(serve: Start, reals: Start, witness: Witness) -> None:
@@ -48,9 +48,9 @@ async def test_real_one_frozen(serve: Start, reals: Start, witness: Witness) -> 
     mine = await serve("ours")
     await until(lambda: "one" in mine.peers.agreed, timeout=15)
     one.pause()
-    await witness.next_main("ours")
+    await witness.becomes_main("ours")
     one.resume()
-    await witness.next_main("one", timeout=75)
+    await witness.becomes_main("one", timeout=75)
     assert not mine.election.main
 
 
@@ -62,7 +62,7 @@ async def test_ours_killed_or_frozen(broker: Mosquitto, witness: Witness) -> Non
         main, other = (first, second) if witness.main == "a" else (second, first)
         name, successor = ("a", "b") if main is first else ("b", "a")
         main.send_signal(signal.SIGSTOP)
-        await witness.next_main(successor)
+        await witness.becomes_main(successor)
         await until(lambda: name not in witness.servers, timeout=15)
         main.send_signal(signal.SIGCONT)
         await until(lambda: len(witness.servers) == 2, timeout=20)
@@ -70,7 +70,7 @@ async def test_ours_killed_or_frozen(broker: Mosquitto, witness: Witness) -> Non
         main = first if witness.main == "a" else second
         successor = "b" if main is first else "a"
         main.send_signal(signal.SIGKILL)
-        await witness.next_main(successor)
+        await witness.becomes_main(successor)
         del other
 
 
@@ -81,9 +81,9 @@ async def test_ours_killed_beside_a_real_one(
     await reals("one", first=True)
     await asyncio.sleep(0)
     async with processes.ours(broker, "ours", *processes.TURNS) as process:
-        await witness.next_main("ours", timeout=30)
+        await witness.becomes_main("ours", timeout=30)
         process.send_signal(signal.SIGKILL)
-        await witness.next_main("one")
+        await witness.becomes_main("one")
 
 
 async def test_poisoned(serve: Start, reals: Start, witness: Witness) -> None:
@@ -93,12 +93,12 @@ async def test_poisoned(serve: Start, reals: Start, witness: Witness) -> None:
     await until(lambda: "one" in mine.peers.agreed, timeout=15)
     for each in load("moat-link/election")["poison"]:
         await witness.say("ping", bytes.fromhex(each["payload_hex"]))
-    await witness.next_main("ours")
+    await witness.becomes_main("ours")
     await until(lambda: not one.running, timeout=15)
     assert [ballot for _, ballot in witness.ballots if ballot.node == "ours"] == []
     assert mine.broker.sessions == 1
     await asyncio.to_thread(one.start)
-    await witness.next_main("one", timeout=30)
+    await witness.becomes_main("one", timeout=30)
 
 
 async def test_real_one_of_the_same_name(

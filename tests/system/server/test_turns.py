@@ -50,7 +50,7 @@ async def test_three_take_turns(serve: Start, reals: Start, witness: Witness) ->
     await witness.next_main("ours")
     await until(lambda: witness.order[-2:] == ["ours", "two"], timeout=15)
     await asyncio.to_thread(two.kill)
-    await witness.next_main("ours")
+    await witness.becomes_main("ours")
     await until(lambda: mine.election.ring.members == ["ours"], timeout=15)
 
 
@@ -58,12 +58,12 @@ async def test_killed_in_turn(broker: Mosquitto, reals: Start, witness: Witness)
     """A real server follows ours when that is killed, and the other way round."""
     one = await reals("one", first=True)
     async with processes.ours(broker, "ours", *processes.TURNS) as process:
-        await witness.next_main("ours", timeout=30)
+        await witness.becomes_main("ours", timeout=30)
         process.send_signal(signal.SIGKILL)
-        await witness.next_main("one")
+        await witness.becomes_main("one")
     async with processes.ours(broker, "ours", *processes.TURNS):
-        await witness.next_main("ours", timeout=30)
-        await witness.next_main("one")
+        await witness.becomes_main("ours", timeout=30)
+        await witness.becomes_main("one")
         await asyncio.to_thread(one.kill)
-        await witness.next_main("ours")
+        await witness.becomes_main("ours")
         await witness.next_main("ours")

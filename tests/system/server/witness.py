@@ -60,15 +60,22 @@ class Witness:
         """Who is the main server."""
         return self.claims[-1][1]
 
-    async def next_main(self, name: str, timeout: float = 15) -> float:
-        """Wait until a server says that it is the main one; return after how many seconds."""
+    async def becomes_main(self, name: str, timeout: float = 15) -> None:
+        """Wait until a server is the main one."""
+        await until(
+            lambda: self.claims and self.main == name,
+            timeout=timeout,
+            what=f"{name} as the main server",
+        )
+
+    async def next_main(self, name: str, timeout: float = 15) -> None:
+        """Wait until a server says (again) that it is the main one."""
         start = monotonic()
         await until(
             lambda: any(when > start and who == name for when, who in self.claims),
             timeout=timeout,
             what=f"{name} as the main server after {self.order}",
         )
-        return monotonic() - start
 
     async def say(self, channel: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish bytes that may make no sense."""
