@@ -14,7 +14,9 @@ _DOWN: Final = 15.0
 _NOT_UP: Final = 20.0
 _STABLE: Final = 60.0
 
-HOST: Final = "run/host/"
+KEEPER: Final = "run/host"
+"""Where the real service announces itself."""
+HOST: Final = f"{KEEPER}/"
 ID: Final = "run/id/"
 ERROR: Final = "error/"
 
@@ -53,6 +55,21 @@ class Cleanup:
         self._clients: dict[str, _Client] = {}
         self._places: dict[str, _Place] = {}
         self._actions: list[Action] = []
+        self._keeper: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether somebody else clears away: announced, and not silent for too long."""
+        return self._keeper in self._clients
+
+    def keeper(self, value: Value, now: float) -> None:
+        """Take note of who clears away."""
+        match value:
+            case {"id": str(name)}:
+                self._keeper = name
+                self._client(name, now)
+            case _:
+                self._keeper = None
 
     def identity(self, name: str, *, there: bool, now: float) -> None:
         """Take note of a client's record."""

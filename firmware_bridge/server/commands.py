@@ -63,7 +63,6 @@ class Commands:
         self._simple: dict[tuple[str, ...], Simple] = {
             ("d", "get"): data.get,
             ("d", "set"): data.put,
-            ("d", "delete"): data.delete,
             ("d", "search"): data.search,
             ("d", "collect"): data.collect,
             ("d", "deltree"): data.refuse,
@@ -81,6 +80,7 @@ class Commands:
             ("dir_",): self._directory,
         }
         self._streaming: dict[tuple[str, ...], Streaming] = {
+            ("d", "delete"): data.delete,
             ("d", "list"): data.children,
             ("d", "walk"): data.walk,
             ("d", "hist"): past.answer,
@@ -227,7 +227,7 @@ _STREAMS_TOO: Final = frozenset(
 """What may be called as a stream, though its answer is a plain one."""
 _PROBES: Final = frozenset({("i", "ping"), ("i", "乒")})
 """What every connection answers by itself."""
-_WAITING: Final = frozenset({("i", "sync"), ("i", "checkid")})
+_WAITING: Final = frozenset({("i", "sync"), ("i", "checkid"), ("d", "delete")})
 """What takes time, but is no stream."""
 
 

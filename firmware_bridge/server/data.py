@@ -1,5 +1,6 @@
 """The commands below `d`: reading and writing nodes."""
 
+import asyncio
 from typing import Final
 
 from ..link.codec import ABSENT, Key, Value, encode
@@ -103,8 +104,9 @@ class DataCommands:
         outcome = self._tree.write(levels, value, meta or self._now(caller, levels))
         return None if outcome is Outcome.SAME else outcome.stored
 
-    def delete(self, caller: str, call: Reply) -> Answer:
+    async def delete(self, caller: str, request: Request) -> Answer:
         """Delete a node, what is below (`sub`), or both (`rec`); return what it was."""
+        call = _call(request)
         only(call, 2, "path", "meta", "t", "sub", "rec")
         path = path_of(argument(call, 0, "path"))
         levels = levels_of(path)
@@ -119,7 +121,7 @@ class DataCommands:
         if not call.keywords.get("sub"):
             result = self._delete(caller, levels, node, meta)
         if call.keywords.get("sub") or call.keywords.get("rec"):
-            self._delete_below(caller, levels, meta)
+            await self._delete_below(caller, levels, meta)
         return result
 
     def refuse(self, caller: str, call: Reply) -> Answer:
@@ -185,12 +187,18 @@ class DataCommands:
             return None
         return record.items() if outcome.stored else False
 
-    def _delete_below(self, caller: str, levels: Levels, meta: Meta | None) -> None:
+    async def _delete_below(self, caller: str, levels: Levels, meta: Meta | None) -> None:
+        """Delete what is there now, but not what is written meanwhile: others have their turns."""
         path: list[str] = []
-        for kept, added, _ in list(self._store.walk(levels, low=1)):
+        there = list(self._store.walk(levels, low=1))
+        for turn, (kept, added, record) in enumerate(there, 1):
             path = path[:kept] + added
             below = [*levels, *path]
-            self._tree.write(below, ABSENT, meta or self._now(caller, below))
+            node = self._store.find(below)
+            if node is not None and node.record is record:
+                self._tree.write(below, ABSENT, meta or self._now(caller, below))
+            if not turn % _TURN:
+                await asyncio.sleep(0)
 
     def _now(self, caller: str, levels: Levels) -> Meta:
         return Meta(caller, self._tree.stamp(levels))

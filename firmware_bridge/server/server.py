@@ -16,7 +16,7 @@ from ..link.meta import Meta
 from ..link.mqtt_packets import Publish
 from ..link.path import Path
 from .broker import Broker
-from .cleanup import HOST, ID, Cleanup
+from .cleanup import HOST, ID, KEEPER, Cleanup
 from .clients import Clients
 from .commands import Commands
 from .config import ServerConfig
@@ -338,6 +338,8 @@ class Server:
         elif topic.startswith(ID) and packet.retain:
             there = message.value is not ABSENT
             self.cleanup.identity(topic.removeprefix(ID), there=there, now=now)
+        elif topic == KEEPER and packet.retain:
+            self.cleanup.keeper(message.value, now)
         elif topic.startswith(HOST) and packet.retain:
             self.cleanup.service(topic, message.value, now)
         elif topic == f"{_MAIN}stamp/{self.name}":
@@ -349,8 +351,7 @@ class Server:
     def _tidy(self) -> None:
         """As the main server, remove what the dead have left, unless somebody else does."""
         actions = list(self.cleanup.due(self.clock.monotonic()))
-        other = self.tree.store.find(["run", "host"])
-        if not self.election.main or not self.broker.connected or (other and other.alive):
+        if not self.election.main or not self.broker.connected or self.cleanup.kept:
             return
         for topic, value in actions:
             levels = topic.split("/")

@@ -210,9 +210,11 @@ class MoatServer:
                 await _reap(process)
                 await reading
 
-    def process(self, *words: str) -> contextlib.AbstractAsyncContextManager[Process]:
-        """Run `moat link …` with this server until the end of the context."""
-        return self._run(*_command("moat", self), "link", *words)
+    def process(
+        self, *words: str, service: str | None = None
+    ) -> contextlib.AbstractAsyncContextManager[Process]:
+        """Run `moat link …` with this server until the end of the context; as a service if named."""
+        return self._run(*_command("moat", self), "link", *words, service=service)
 
     @contextlib.asynccontextmanager
     async def program(self, file: Path, *words: str) -> AsyncIterator[Program]:
@@ -228,12 +230,12 @@ class MoatServer:
                 await reading
 
     @contextlib.asynccontextmanager
-    async def _run(self, *command: str) -> AsyncIterator[Process]:
+    async def _run(self, *command: str, service: str | None = None) -> AsyncIterator[Process]:
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=_environment() | ({} if service is None else {"MT_SERVICE": service}),
         )
         try:
             yield process

@@ -236,8 +236,8 @@ class ServerLogin:
             self._fail(err)
             raise
         self._waiting = request
-        method = await asyncio.shield(self._winner)
-        return Reply((method,), {"name": self._assigned})
+        await asyncio.wait([self._winner])  # a shield would log what becomes of it without us
+        return Reply((self._winner.result(),), {"name": self._assigned})
 
     def _judge(self, method: str, accepted: bool) -> None:
         """Note the outcome of a method; when all have failed, so has the handshake."""

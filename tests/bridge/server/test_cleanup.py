@@ -83,6 +83,25 @@ def test_recording() -> None:
         assert abs(mine[2] - real[2]) < 2, mine
 
 
+def test_somebody_else_clears_away() -> None:
+    """Who is announced counts until it is silent, says goodbye or withdraws; and again when it is back."""
+    cleanup = Cleanup()
+    assert not cleanup.kept
+    cleanup.keeper({"id": "_1"}, 0.0)
+    alive(cleanup, 0, 100)
+    assert cleanup.kept
+    assert due(cleanup, 130, 100) == []
+    assert not cleanup.kept
+    cleanup.ping("_1", up=True, now=131.0)
+    assert cleanup.kept
+    cleanup.ping("_1", up=False, now=132.0)
+    assert not cleanup.kept
+    cleanup.keeper({"id": "_2"}, 133.0)
+    assert cleanup.kept
+    cleanup.keeper(ABSENT, 134.0)
+    assert not cleanup.kept
+
+
 def test_left_over() -> None:
     """Nobody has ever heard of them: the identity goes soon, the announcement much later."""
     cleanup = Cleanup()

@@ -88,6 +88,21 @@ async def test_delete_below(serve: Start, join: Start) -> None:
     assert len(await caller.stream(["d", "walk"], Path("a"), {"deleted": True})) == 5
 
 
+async def test_large_deletions(serve: Start, join: Start) -> None:
+    """Others are served meanwhile, and what they write is not deleted."""
+    server = await serve()
+    for number in range(20_000):
+        server.tree.store.merge(["a", f"n{number}"], encode(number), Meta("me", 1.0))
+    one, two = await join(server, "_one"), await join(server, "_two")
+    one.send([4, ["d", "delete"], Path("a"), {"rec": True}])
+    await until(lambda: not server.tree.store.find(["a", "n100"]).alive)
+    assert await two.call(["i", "ping"]) == ["乓"]
+    assert await two.call(["d", "set"], Path("a", "n19999"), "new") == [True]
+    assert server.tree.store.find(["a", "n19998"]).alive, "it is still under way"
+    await one.end_of(1)
+    assert [item[2] for item in await two.stream(["d", "walk"], Path("a"))] == ["new"]
+
+
 async def test_names_of_all_kinds(serve: Start, join: Start) -> None:
     server = await serve()
     caller = await join(server)
