@@ -12,7 +12,9 @@ import pytest_socket
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
+from firmware_bridge.server.history import HistoryConfig
 from firmware_bridge.server.journal import JournalConfig
+from firmware_bridge.server.retention import Keep
 from firmware_bridge.server.server import Server
 from tests.support.moat import ROOT, MoatServer
 from tests.support.mosquitto import Mosquitto
@@ -79,6 +81,8 @@ async def serve(broker: Mosquitto, tmp_path: File) -> AsyncIterator[Callable[...
             listeners = [Listener(port=0)]
             if socket is not None:
                 listeners.append(Listener(name="local", path=str(socket)))
+            past = HistoryConfig(file=tmp_path / name / "history.db", keep={"": Keep()})
+            options = {"history": past} | options
             config = ServerConfig(
                 broker=BrokerConfig(host=broker.host, port=broker.port),
                 root=root,

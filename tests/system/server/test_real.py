@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from firmware_bridge.link.codec import ABSENT
@@ -36,6 +37,21 @@ async def test_real_command_line(serve: Start, real: MoatServer) -> None:
     async with real.monitor("home") as monitor:
         server.tree.write(["home", "temp"], 22, Meta("x", time.time()))
         await until(lambda: monitor.values("temp") == [22], timeout=10)
+
+
+async def test_history_with_their_client(serve: Start, real: MoatServer) -> None:
+    """What the real tools write is remembered, and the real client can read it."""
+    server = await serve(socket=real.socket)
+    await until(lambda: server.election.main)
+    for value in ("=20", "=22"):
+        await real.link("data", "home.temp", "set", "-f", "-s", ":", value)
+    await real.link("data", "home.temp", "delete")
+    async with real.program(Path(__file__).with_name("past.py"), "home.temp") as program:
+        await until(lambda: program.said.count("---") == 2, timeout=20)
+    values, samples = program.said[: program.said.index("---")], program.said[4:-1]
+    assert [each[0] for each in values[:2]] == ["20", "22"]
+    assert len(values) == 3
+    assert [float(each[2]) for each in samples][-1] in (20, 22)
 
 
 async def test_beside_a_real_one(serve: Start, real: MoatServer) -> None:
