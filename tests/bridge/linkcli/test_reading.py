@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+import pytest
+
 from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.path import Path
+from firmware_bridge.linkcli.show import Screen
 from firmware_bridge.server.server import Server
 from tests.support.installation import Peer, link, other
 from tests.support.mosquitto import Mosquitto
@@ -129,12 +132,22 @@ async def test_monitor_for_programs(ask: Ask, server: Server) -> None:
     assert [each["live"] for each in only] == [True, True]
 
 
-async def test_monitor_goes_on(ask: Ask, server: Server, broker: Mosquitto) -> None:
+async def test_monitor_goes_on(
+    ask: Ask, server: Server, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The broker may be away for a while: that is told, and what has changed meanwhile is shown."""
     say(server, "a.b", 1)
+    said: list[str] = []
+    original = Screen.say
+
+    def listened(screen: Screen, *parts: str) -> None:
+        said.extend(parts)
+        original(screen, *parts)
+
+    monkeypatch.setattr(Screen, "say", listened)
 
     async def outage() -> None:
-        await until(lambda: server.clients.names, 15)
+        await until(lambda: any(each.startswith("---") for each in said), 20)
         await asyncio.to_thread(broker.kill)
         await until(lambda: not server.broker.connected)
         await asyncio.to_thread(broker.start)
