@@ -57,10 +57,13 @@ class Owners:
             return False
         match announced:
             case {"id": str(client)}:
-                ping = (PING / client).topic
-                heard = self._heard.get(ping)
-            case _:
-                return False
+                return self.lives(client)
+        return False
+
+    def lives(self, client: str) -> bool | None:
+        """Return whether a client lives; None: not known yet."""
+        ping = (PING / client).topic
+        heard = self._heard.get(ping)
         now = self._clock.monotonic()
         if heard is not None and now - heard < PATIENCE:
             return True

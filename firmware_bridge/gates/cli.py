@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path as File
@@ -62,5 +63,6 @@ async def _run(config: LinkConfig, language: str) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    gc.set_threshold(50_000, 20, 100)  # what is known of the nodes has no cycles
     async with driving(config, language=language):
         await stop.wait()

@@ -1,12 +1,15 @@
 """What a gate cannot translate, as errors of the installation: one a topic, until it is well again."""
 
 import asyncio
+import logging
 from typing import Final
 
 from ..link.client import Link
 from ..link.codec import Value
-from ..link.errors import LinkError
+from ..link.errors import EncodeError, LinkError, RefusedError
 from ..link.path import Path
+
+_LOGGER = logging.getLogger(__name__)
 
 MOST: Final = 1_000
 """Errors that are reported at a time; more are only counted."""
@@ -57,10 +60,13 @@ class Complaints:
         while self._waiting:
             path = next(iter(self._waiting))
             said = self._waiting[path]
-            if said is None:
-                await self._link.clear_error(path)
-            else:
-                await self._link.report_error(path, said[0], level=3, **said[1])
+            try:
+                if said is None:
+                    await self._link.clear_error(path)
+                else:
+                    await self._link.report_error(path, said[0], level=3, **said[1])
+            except (EncodeError, RefusedError) as err:
+                _LOGGER.warning("Not reported: %s: %s", path, err)
             if self._waiting.get(path) is said:
                 del self._waiting[path]
 

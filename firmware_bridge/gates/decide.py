@@ -41,6 +41,7 @@ class Decider:
     outside_ready: bool = False
     _nodes: dict[str, Node] = field(default_factory=dict)
     _unsettled: dict[str, bool] = field(default_factory=dict)
+    _order: list[str] = field(default_factory=list)
     _due: dict[str, None] = field(default_factory=dict)
     _soonest: float = inf
     _faulty: set[str] = field(default_factory=set)
@@ -97,6 +98,7 @@ class Decider:
         self.rules = rules
         if self.running:
             self._unsettled = dict.fromkeys(self._nodes, False) | self._unsettled
+            self._order = list(self._unsettled)
 
     @property
     def settled(self) -> bool:
@@ -106,8 +108,9 @@ class Decider:
     def settle(self, now: float, limit: int = 100) -> list[Action]:
         """Bring some more nodes together; call it until all are `settled`."""
         actions: list[Action] = []
-        for topic in [topic for topic, _ in zip(self._unsettled, range(limit), strict=False)]:
+        for topic in self._order[-limit:]:
             actions += self._settle(topic, self._nodes[topic], now)
+        del self._order[-limit:]
         return actions
 
     # Messages
@@ -207,6 +210,7 @@ class Decider:
     def _both_read(self) -> None:
         if self.running:
             self._unsettled = dict.fromkeys(self._nodes, True)
+            self._order = list(self._unsettled)
 
     def _settle(self, topic: str, node: Node, now: float) -> list[Action]:
         """Bring a node together, unless it is: because both sides were read, or for other rules."""

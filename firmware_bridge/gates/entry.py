@@ -10,6 +10,7 @@ from ..link.path import Path
 from ..link.transport import BrokerConfig
 from .codecs import Codec, make
 from .plain import CodecError
+from .topics import MAX_LENGTH, MAX_PREFIX
 
 DRIVER: Final = "mqtt"
 _FORBIDDEN: Final = ("run", "gate", "error", "conv", "codec")
@@ -106,6 +107,8 @@ def _path(value: Mapping[Key, Value], key: str) -> Path:
     given = given.resolve()
     if not len(given):
         raise EntryError(f"{key}: must not be empty")
+    if len(given) > MAX_PREFIX or len(given.topic) > MAX_LENGTH:
+        raise EntryError(f"{key}: is too long")
     return given
 
 

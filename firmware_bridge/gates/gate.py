@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from math import inf
 from typing import Any, Final
 
 from ..link.client import Link
 from ..link.clock import Clock
 from ..link.codec import ABSENT, Value
-from ..link.errors import ConnectionLostError, DecodeError, EncodeError, LinkError
+from ..link.errors import ConnectionLostError, DecodeError, EncodeError, LinkError, NoAnswerError
 from ..link.message import Message
-from ..link.meta import Meta, meta_object
+from ..link.meta import Meta, encode_meta, meta_object
 from ..link.path import Path
 from ..link.transport import BrokerConfig
 from .codecs import Null
@@ -23,11 +23,16 @@ from .flood import Flood
 from .node import LIVE, Action, Fault, Heard, Send, Told, Write
 from .outside import Outside
 from .table import One
+from .topics import unfit
 from .translation import Translation
 
 MQTT_ERRORS: Final = Path("link", "mqtt")
 """Where errors about messages are reported, below `error`."""
 _TURN: Final = 0.05
+_PATIENCE: Final = 60.0
+ECHO: Final = 20.0
+"""Seconds after which something that we have sent should have come back."""
+_LONG: Final = 1_000  # bytes of metadata from outside that are passed on
 
 
 class Gate:
@@ -48,6 +53,8 @@ class Gate:
         self._translation: Translation | None = None
         self._new_table = False
         self._next_due = inf
+        self._doubt: asyncio.TimerHandle | None = None
+        self._denied = MQTT_ERRORS / "denied" / entry.dst
         rules = One(entry.codec) if not isinstance(entry.codec, Path) else One(Null())
         self._decider = Decider(entry.origin, rules, entry.retain, entry.speed)
 
@@ -68,6 +75,9 @@ class Gate:
                 raise outside.lost.result()
             finally:
                 self._outside = None
+                if self._doubt is not None:
+                    self._doubt.cancel()
+                    self._doubt = None
                 working.cancel()
                 reporting.cancel()
                 await asyncio.wait([working, reporting])
@@ -90,9 +100,8 @@ class Gate:
             try:
                 await outside.read(self._entry.timeout)
                 self._decider.outside_read()
-                await marked.wait()
-                for message in await self._link.deletions(self._entry.src):
-                    self._told(message)
+                await _within(marked.wait(), f"{self._entry.src} could not be read")
+                await self._read_deletions()
                 self._decider.inside_read()
                 await self._tend(on_running)
             finally:
@@ -108,7 +117,7 @@ class Gate:
             self._link, self._entry.codec, self._complaints, self._table_changed
         )
         with translation.followed() as known:
-            await known.wait()
+            await _within(known.wait(), f"conv.{self._entry.codec} could not be read")
             self._decider.use(translation.table())
             self._translation = translation
             try:
@@ -130,6 +139,13 @@ class Gate:
             for topic in topics:
                 self._complaints.recall(self._error_at(topic))
             self._decider.blame(topics)
+
+    async def _read_deletions(self) -> None:
+        """Ask the server for deletions; not every server knows them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                for message in await self._link.deletions(self._entry.src):
+                    self._told(message)
 
     async def _tend(self, on_running: Callable[[], None]) -> None:
         """Do what has to be done later, for ever."""
@@ -173,12 +189,17 @@ class Gate:
         if message.value is ABSENT and message.meta.origin == self._link.id:
             return  # not there any more; but nobody has deleted it
         topic = message.topic.removeprefix(self._src).removeprefix("/")
+        if (problem := unfit(topic)) is not None:
+            self._unfit(message.topic, problem)
+            return
         told = Told(message.value, message.meta, message.retained)
         self._act(self._decider.tell(topic, told, self._clock.time()))
         self._look()
 
     def _heard(self, topic: str, heard: Heard) -> None:
         """Take a message from outside, now or, if there are too many, soon."""
+        if heard.meta is not None and heard.meta.origin == self._entry.origin:
+            self._believe()
         if self._decider.running and not self._flood.admit(topic, heard, self._clock.monotonic()):
             self._wake.set()
             return
@@ -195,6 +216,19 @@ class Gate:
         self._counters.errors += 1
         self._counters.last_error = f"{topic[:100]}: {problem}"
         self._complaints.raised(MQTT_ERRORS / "topic", problem, val=topic[:1000])
+
+    def _believe(self) -> None:
+        """Take note that what we send comes back."""
+        if self._doubt is not None:
+            self._doubt.cancel()
+            self._doubt = None
+        self._complaints.cleared(self._denied)
+
+    def _nothing_comes_back(self) -> None:
+        """Tell that what we send seems to be thrown away: brokers do that without a word."""
+        problem = f"what is sent to {self._entry.dst} does not come back: is writing allowed there?"
+        self._counters.last_error = problem
+        self._complaints.raised(self._denied, problem)
 
     # What goes out
 
@@ -244,6 +278,9 @@ class Gate:
         elif self._outside is not None:
             self._outside.send(action)
             self._counters.sent += 1
+            if self._doubt is None:
+                loop = asyncio.get_running_loop()
+                self._doubt = loop.call_later(ECHO, self._nothing_comes_back)
 
     def _keywords(self, action: Write) -> dict[str, Value]:
         """Tell in the metadata where a value has come from."""
@@ -253,10 +290,7 @@ class Gate:
         if outer is None:
             client = self._outside.id if self._outside is not None else self._entry.origin
             outer = Meta(f"via:{client}", self._clock.time())
-        kept: dict[str, Value] = {key: it for key, it in outer.keywords.items() if key != "gw"}
-        said: dict[str, Value] = {
-            "gw": meta_object(Meta(outer.origin, outer.time, outer.extra, kept))
-        }
+        said: dict[str, Value] = {"gw": meta_object(_kept(outer))}
         return said | ({LIVE: True} if action.live else {})
 
     # What is wrong
@@ -277,3 +311,20 @@ class Gate:
         with contextlib.suppress(DecodeError):
             return place / Path.from_topic(topic)
         return place
+
+
+def _kept(outer: Meta) -> Meta:
+    """Return the metadata from outside that are passed on: without what others have passed on."""
+    kept: dict[str, Value] = {key: it for key, it in outer.keywords.items() if key != "gw"}
+    meta = Meta(outer.origin, outer.time, outer.extra, kept)
+    if not (meta.extra or meta.keywords) or len(encode_meta(meta)) < _LONG:
+        return meta
+    return Meta(outer.origin, outer.time)
+
+
+async def _within(work: Awaitable[object], problem: str) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await work
+    except TimeoutError:
+        raise NoAnswerError(f"{problem} within {_PATIENCE:g} s") from None

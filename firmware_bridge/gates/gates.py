@@ -7,20 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from ..link.client import Link, LinkConfig
+from ..link.client import Link, LinkConfig, Watch
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Value
-from ..link.identity import PING
+from ..link.identity import HOSTS, PING
 from ..link.message import Message
 from ..link.path import Path
 from ..owners import Owners
 from .alike import alike
 from .entry import is_ours
-from .job import PLACE, Job
+from .job import HOST, PLACE, Job
 from .show import Show
 
 _LOGGER = logging.getLogger(__name__)
 
+SERVICES: Final = HOSTS / HOST
 PAUSE: Final = 1.0
 """Seconds between the end of a gate and its start with another entry."""
 
@@ -39,12 +40,14 @@ class Gates:
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._values: dict[Path, Value] = {}
         self._changed = asyncio.Event()
+        self._announced: Watch | None = None
         self._was_connected = False
 
     async def run(self) -> None:
         """Work until cancelled."""
         unsubscribe = self._link.on_status(self._on_status)
         pings = self._link.watch(PING, self._owners.listen, snapshot=False)
+        announced = self._announced = self._link.watch(SERVICES, lambda _: None)
         entries = self._link.watch(PLACE, self._on_entry, on_mark=self._changed.set)
         self._on_status()
         try:
@@ -57,17 +60,26 @@ class Gates:
                         await self._arrange()
                         self._show.known(set(self._entries))
         finally:
-            for name in list(self._tasks):
-                await self._end(name)
+            await asyncio.gather(*(self._end(name) for name in list(self._tasks)))
             unsubscribe()
-            pings.close()
-            entries.close()
+            for watch in (pings, announced, entries):
+                watch.close()
 
     def _on_status(self) -> None:
         connected = self._link.status.connected
         if connected and not self._was_connected:
             self._owners.begin()
         self._was_connected = connected
+
+    def _is_free(self, service: Path) -> bool:
+        """Whether nobody else who lives is announced there."""
+        if self._announced is None or not self._announced.complete:
+            return False
+        message = self._announced.messages.get(service.topic)
+        match None if message is None else message.value:
+            case {"id": str(client)} if client != self._link.id:
+                return self._owners.lives(client) is False
+        return True
 
     def _on_entry(self, message: Message) -> None:
         name = message.path[len(PLACE) :]
@@ -89,7 +101,14 @@ class Gates:
                 self._start(name, value, PAUSE)
 
     def _start(self, name: Path, value: Value, pause: float = 0.0) -> None:
-        job = Job(name, value, self._link, self._owners, self._clock, self._show.changed)
+        job = Job(
+            name,
+            value,
+            self._link,
+            self._clock,
+            is_free=self._is_free,
+            on_state=self._show.changed,
+        )
         self.jobs[name] = job
         self._values[name] = value
 

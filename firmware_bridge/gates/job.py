@@ -11,7 +11,6 @@ from ..link.clock import Clock
 from ..link.codec import Value
 from ..link.errors import CannotConnectError, ConnectionLostError, LinkError, NoAnswerError
 from ..link.path import Path
-from ..owners import Owners
 from .counters import Counters
 from .entry import DRIVER, EntryError, parse
 from .gate import Gate
@@ -40,11 +39,16 @@ class Job:
         name: Path,
         value: Value,
         link: Link,
-        owners: Owners,
         clock: Clock,
+        *,
+        is_free: Callable[[Path], bool],
         on_state: Callable[[Job], None],
     ) -> None:
-        """Take the entry at `gate.<name>`; `on_state` is told when `state` has changed."""
+        """Take the entry at `gate.<name>`.
+
+        `is_free` knows whether nobody else is announced at a path; `on_state` is told when `state` has
+        changed.
+        """
         self.name = name
         self.state = "starting"
         """starting, waiting, running, backoff, invalid or stopped."""
@@ -52,7 +56,7 @@ class Job:
         self.announced = False
         self._value = value
         self._link = link
-        self._owners = owners
+        self._is_free = is_free
         self._clock = clock
         self._on_state = on_state
         self._gate: Gate | None = None
@@ -98,20 +102,11 @@ class Job:
     async def _free(self) -> bool:
         """Wait until nobody else drives it; return whether somebody did."""
         waited = False
-        while True:
-            with contextlib.suppress(LinkError):
-                if await self._is_free():
-                    return waited
-                waited = True
-                self._become("waiting")
+        while not self._link.status.ready or not self._is_free(self.service):
+            waited = True
+            self._become("waiting")
             await asyncio.sleep(_LOOK)
-
-    async def _is_free(self) -> bool:
-        found = [message async for message in self._link.walk(self.service, max_depth=0)]
-        match [message.value for message in found]:
-            case [{"id": self._link.id}] | []:
-                return True
-        return await self._owners.alive(self.service) is False
+        return waited
 
     async def _serve(self, gate: Gate) -> None:
         """Run the gate until the installation is lost, or somebody stops us or takes over."""

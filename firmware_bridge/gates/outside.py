@@ -14,6 +14,7 @@ from ..link.meta import Meta, decode_meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
 from .node import Heard, Send
+from .topics import unfit
 
 _SURE: Final = 1_000  # messages that a broker keeps for us, however busy we are
 _READINGS: Final = 5
@@ -79,7 +80,7 @@ class Outside:
         before = -1
         for _ in range(_READINGS):
             before = len(self._mentioned)
-            await session.subscribe(self._dst, f"{self._below}#")
+            await session.subscribe(f"{self._below}#")  # which is `dst` itself as well
             await session.barrier()
             if not _SURE < len(self._mentioned) > before:
                 break
@@ -118,19 +119,10 @@ class Outside:
         self._heard += 1
         if self._mentioned is not None:
             self._mentioned.add(topic)
-        if (problem := _unfit(below)) is not None:
+        if (problem := unfit(below)) is not None:
             self._on_unfit(topic, problem)
             return
         self._on_heard(below, Heard(packet.payload, packet.text, _meta(packet.meta), packet.retain))
-
-
-def _unfit(topic: str) -> str | None:
-    """Return why a topic is not what a path would be written as."""
-    try:
-        spelled = Path.from_topic(topic).topic
-    except DecodeError as err:
-        return str(err)
-    return None if spelled == topic else f"as a path it would be {spelled[:80]!r}"
 
 
 def _meta(text: str | None) -> Meta | None:

@@ -1,12 +1,16 @@
 """A gate between a real broker's two sides."""
 
+import asyncio
+import random
+
 import pytest
 
 from firmware_bridge.link.codec import RemoteObject, Value
-from firmware_bridge.link.meta import Meta, decode_meta, encode_meta
+from firmware_bridge.link.meta import Meta, decode_meta, encode_meta, meta_object
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
-from tests.support.gates import Insider, driven, entry, outsider, runs
+from tests.support.certificates import Authority
+from tests.support.gates import Insider, driven, entry, insider, outsider, runs
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -329,3 +333,130 @@ class TestAnotherBroker:
             await until(lambda: gates.jobs[Path("js")].announced, 20)
             await until(lambda: inside.link.status.ready, 30)
             await until(lambda: inside.value("home.a") == 2, 20)
+
+
+async def test_everybody_writes_at_once(broker, inside, outside):
+    """Whoever writes what on which side: in the end both agree, and it is quiet."""
+    await inside.set("gate.js", entry())
+    chance = random.Random(7)
+    topics = [f"n{number}" for number in range(5)]
+    async with driven(broker) as gates:
+        await runs(inside)
+        for number in range(600):
+            topic = chance.choice(topics)
+            if chance.random() < 0.5:
+                outside.session.publish_nowait(
+                    Publish(f"ext/js/{topic}", b"%d" % number, retain=True)
+                )
+            else:
+                inside.link.publish(Path("home", topic), number)
+            if chance.random() < 0.2:
+                await asyncio.sleep(0.002)
+
+        def agreed() -> bool:
+            values = [
+                (inside.value(f"home.{each}"), outside.last(f"ext/js/{each}")) for each in topics
+            ]
+            return all(outer and str(inner).encode() == outer.payload for inner, outer in values)
+
+        async def mark(number: int) -> tuple[int, int]:
+            """Let something go through both ways, after all that is under way."""
+            await inside.set("home.in", number)
+            await outside.say("ext/js/out", str(number))
+            await until(lambda: outside.payloads("ext/js/in")[-1:] == [b"%d" % number])
+            await until(lambda: inside.value("home.out") == number)
+            return counters.received, counters.sent
+
+        counters = gates.jobs[Path("js")].counters
+        for number in range(3):
+            await mark(number)
+        await until(agreed, 10)
+        received, sent = await mark(4)
+        assert await mark(5) == (received + 1, sent + 1)
+        assert agreed()
+        assert counters.received + counters.sent < 1_500
+
+
+async def test_two_gates_in_a_circle(broker, inside, outside):
+    """Two gates on the same two sides, with other names, do not chase each other."""
+    await inside.set("gate.a", entry())
+    await inside.set("gate.b", entry())
+    async with driven(broker):
+        await runs(inside, "a")
+        await runs(inside, "b")
+        await inside.set("home.x", 1)
+        await outside.say("ext/js/y", "2")
+        await until(lambda: inside.value("home.y") == 2)
+        await until(lambda: outside.payloads("ext/js/x"))
+        for number in range(5):  # these go through after all that is under way
+            await inside.set("home.in", number)
+            await outside.say("ext/js/out", str(number))
+            await until(lambda: outside.payloads("ext/js/in")[-1:] == [b"%d" % number])  # noqa: B023
+            await until(lambda: inside.value("home.out") == number)  # noqa: B023
+        assert len(inside.values("home.x")) <= 3
+        assert len(inside.values("home.y")) <= 3
+        assert len(outside.payloads("ext/js/x")) <= 3
+        assert len(outside.payloads("ext/js/y")) <= 3
+
+
+async def test_very_deep_and_very_long_topics(broker, inside, outside):
+    """They are errors, however they come."""
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await runs(inside)
+        counters = gates.jobs[Path("js")].counters
+        await outside.say("ext/js/" + "/".join("a" * 150), "1")
+        await outside.say("ext/js/" + "a" * 20_000, "1")
+        await outside.say("test/home/home/:nonsense", "1")
+        await outside.say("test/home/home/" + "/".join("a" * 150), "1")
+        await until(lambda: counters.errors >= 4)
+        await outside.say("ext/js/" + "/".join("a" * 100), "{")
+        await until(lambda: inside.message("error.link.mqtt.codec.ext.js." + ".".join("a" * 100)))
+
+
+async def test_metadata_from_outside_are_bounded(broker, inside, outside):
+    """What others pass on does not grow from gate to gate."""
+    await inside.set("gate.js", entry())
+    async with driven(broker):
+        await runs(inside)
+        inner = meta_object(Meta("x", 1.0))
+        meta = Meta("GATE.other", 1.7e9, ("more",), {"gw": inner, "note": "n"})
+        await outside.say("ext/js/a", "1", meta=encode_meta(meta))
+        huge = Meta("other", 1.7e9, (), {"note": "n" * 40_000})
+        await outside.say("ext/js/b", "1", meta=encode_meta(huge))
+        await until(lambda: inside.value("home.b") == 1)
+        passed = inside.message("home.a").meta.keywords["gw"]
+        assert passed.arguments == ("GATE.other", 1.7e9, "more")
+        assert passed.keywords == {"note": "n"}
+        assert inside.message("home.b").meta.keywords["gw"].keywords == {}
+
+
+async def test_what_is_thrown_away_is_an_error(monkeypatch):
+    """A broker that does not let us write says nothing; the gate does, until it may."""
+    monkeypatch.setattr("firmware_bridge.gates.gate.ECHO", 0.2)
+    allowed = "topic readwrite test/home/#\n"
+    with Mosquitto(acl=allowed) as broker:
+        async with insider(broker) as inside:
+            await inside.set("gate.js", entry())
+            await inside.set("home.a", 1)
+            async with driven(broker):
+                await until(lambda: inside.message("error.link.mqtt.denied.ext.js"))
+                broker.set_acl(f"{allowed}topic readwrite ext/#\n")
+                broker.reload()
+                await inside.set("home.a", 2)
+                await until(lambda: inside.message("error.link.mqtt.denied.ext.js") is None, 10)
+
+
+async def test_another_broker_with_tls(broker, inside, monkeypatch, tmp_path):
+    """Encrypted, if the system knows its authority; else it is an error."""
+    authority = Authority()
+    with Mosquitto(tls=authority.issue("localhost")) as far:
+        backend = {"host": "localhost", "port": far.port, "ssl": True}
+        await inside.set("gate.js", entry(backend=backend))
+        async with driven(broker):
+            await until(lambda: inside.message("error.gate.js"))
+            assert "certificate" in inside.value("error.gate.js")["msg"].lower()
+        (tmp_path / "ca.pem").write_text(authority.certificate)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        async with driven(broker):
+            await runs(inside)
