@@ -85,6 +85,12 @@ class Election:
                 self._vacant = None
         peer.linked = up
 
+    def dead(self, name: str, now: float) -> None:
+        """Take note that nobody is where a server says that it is."""
+        peer = self._peers.get(name)
+        if peer is not None and not peer.linked and peer.lost is None:
+            peer.lost = now
+
     def real(self, name: str) -> None:
         """Take note that a server is none of ours."""
         if name in self._peers:

@@ -68,6 +68,8 @@ class Office:
         self._unsaid = True
         """Whether the announcement has to be made again."""
         self._sessions: dict[str, int] = {}
+        self._near: set[str] = set()
+        """Servers on this machine."""
         self._complaints: dict[str, float] = {}
         self._supplied = False
         self._former: deque[str] = deque(maxlen=_FORMER)
@@ -131,8 +133,11 @@ class Office:
         self._stir.set()
 
     def linked(self, name: str, *, up: bool) -> None:
-        """Take note whether another server can be reached."""
-        self.election.linked(name, up=up, now=self._clock.monotonic())
+        """Take note whether another server can be reached; on this machine, who cannot is dead."""
+        now = self._clock.monotonic()
+        self.election.linked(name, up=up, now=now)
+        if not up and name in self._near:
+            self.election.dead(name, now)
 
     def agreed(self, name: str, result: Agreement) -> None:
         """Take note of what kind another server is."""
@@ -214,8 +219,11 @@ class Office:
         """Take that another server is there, or gone."""
         self.election.announced(name, there=announcement is not ABSENT, now=now)
         self._sessions.pop(name, None)
+        self._near.discard(name)
         if name in self.election.others:
             self._sessions[name] = self._broker.sessions
+            if isinstance(announcement, dict) and announcement.get("node") == socket.gethostname():
+                self._near.add(name)
         self._peers.announced(name, announcement)
 
     def _about_us(self, value: Value) -> None:

@@ -10,6 +10,7 @@ from ..link.codec import Value
 from ..link.connection import Connection
 from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints
 from ..link.errors import ConnectionLostError, LinkError
+from .ballot import fit_as_name
 from .store import Levels
 from .sync import Agreement, agree
 from .tree import Tree
@@ -18,6 +19,10 @@ _LOGGER = logging.getLogger(__name__)
 
 _MOST: Final = 32
 _LONGEST: Final = 15.0  # seconds between attempts to connect
+_REST: Final = (
+    0.5  # seconds until we agree with the same server again, however often it is announced
+)
+_SHARE: Final = 4.0  # or so many times as long as it took
 _SILENCE: Final = 8.0
 """Seconds after which a server that does not answer is gone: clients need another main server."""
 
@@ -45,6 +50,7 @@ class Peers:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._syncs: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._rested: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self.agreed: dict[str, Agreement] = {}
         """What came of it when we last agreed with a server."""
@@ -54,18 +60,20 @@ class Peers:
 
         So we may have missed more than that: the broker was away, or brokers were apart.
         """
-        if name == self._name:
+        if name == self._name or not fit_as_name(name):
             return
         found = endpoints(announcement, server=name)
         if not found:
             self._forget(name)
+            return
+        if name not in self._links and len(self._links) >= _MOST:
             return
         known, self._endpoints[name] = self._endpoints.get(name), found
         if name in self._links:
             self._links[name].announced()
             if known == found and self._links[name].status.connected:
                 self._sync(name)
-        elif len(self._links) < _MOST:
+        else:
             link = self._links[name] = DirectLink(
                 lambda: self._endpoints.get(name, []),
                 name=lambda: self._name,
@@ -97,6 +105,7 @@ class Peers:
         self._endpoints.pop(name, None)
         self._links.pop(name, None)
         self.agreed.pop(name, None)
+        self._rested.pop(name, None)
         for tasks in (self._tasks, self._syncs):
             if (task := tasks.pop(name, None)) is not None:
                 task.cancel()
@@ -126,13 +135,18 @@ class Peers:
 
     async def _agree(self, name: str) -> None:
         """Exchange what is newer, with one server at a time: the next may have it by then."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._rested.get(name, 0.0) - loop.time())
         async with self._turn:
             self._again.discard(name)
+            start = loop.time()
             try:
                 result = await agree(self.connection(name), self._tree, self._name, self._learned)
             except LinkError as err:
                 _LOGGER.warning("The data of server %s could not be copied: %s", name, err)
                 return
+            finally:
+                self._rested[name] = loop.time() + max(_REST, _SHARE * (loop.time() - start))
         self.agreed[name] = result
         self._on_agreed(name, result)
         _LOGGER.info(

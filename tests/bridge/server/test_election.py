@@ -124,6 +124,22 @@ def test_stale_announcements() -> None:
     assert late.due(1.0), "nobody has claimed anything"
 
 
+def test_nobody_where_it_was() -> None:
+    """A server of this machine whose door is shut is not waited for."""
+    mine = election()
+    mine.announced("dead", there=True, now=0.0)
+    mine.claimed("dead", 0.0)
+    mine.dead("dead", 1.0)
+    mine.dead("nobody", 1.0)
+    assert not mine.due(4.0)
+    mine.dead("dead", 4.0)
+    assert mine.due(5.0)
+    mine.announced("there", there=True, now=6.0)
+    mine.linked("there", up=True, now=6.0)
+    mine.dead("there", 6.0)
+    assert mine.others == ["dead", "there"]
+
+
 def test_the_main_server_never_said_so() -> None:
     """Servers that are there, none of which is the main one: after some patience."""
     mine = election()

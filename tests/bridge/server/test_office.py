@@ -1,5 +1,6 @@
 """What is said about a server, and what it makes of what others say."""
 
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -184,3 +185,43 @@ async def test_forgotten_servers(serve: Start, broker: Mosquitto, peer: Peer) ->
     broker.restart()
     await until(lambda: server.election.main, timeout=15)
     assert server.election.others == []
+
+
+async def test_will(broker: Mosquitto, serve: Start) -> None:
+    """Whoever is cut off is announced no more, as a real server is not: retained, QoS 1, no metadata."""
+    async with listening(broker) as packets:
+        server = await serve("srv1")
+        await until(lambda: any(each.topic == f"{MAIN}conn" for each in packets))
+        server.broker._session._wire.abort()
+        await until(lambda: packets[-1].payload == b"" or len(packets) > 3)
+        will = next(each for each in packets if not each.payload)
+        assert shape(will) == ("server/srv1", True, 1)
+        assert will.meta is None
+        await until(lambda: packets[-1].topic == f"{MAIN}conn")
+    assert [shape(each)[0] for each in packets[-2:]] == ["server/srv1", "conn"]
+
+
+async def test_token_lives_for_a_while(
+    serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is announced at the server's own place, with the lifetime of real servers."""
+    assert (office._TOKEN_LIFE, office._TOKEN_GRACE) == (900, 30)
+    monkeypatch.setattr(office, "_TOKEN_LIFE", 0.3)
+    monkeypatch.setattr(office, "_TOKEN_GRACE", 0.0)
+    await serve("srv1")
+    topic = "run/service/main/server/srv1"
+    await until(lambda: len(peer.heard(topic)) >= 3)
+    said: list[Any] = peer.heard(topic)
+    assert len({each["auth"]["token"] for each in said}) == len(said)
+    assert all(len(each["auth"]["token"]) == 20 for each in said)
+    assert len(peer.heard("run/service/main/conn")) == 1
+
+
+async def test_left_behind(serve: Start, peer: Peer) -> None:
+    """A server of this machine, where nobody listens any more, is not waited for."""
+    where: Any = {"node": socket.gethostname(), "link": [{"host": "127.0.0.1", "port": 9}]}
+    await peer.say("run/service/main/server/dead", where, time=5.0, origin="dead")
+    await peer.say("run/service/main/conn", where, time=5.0, origin="dead")
+    server = await serve("srv1")
+    assert server.election.owner == "dead"
+    await until(lambda: server.election.main, timeout=10)

@@ -82,6 +82,18 @@ async def test_announced_again() -> None:
         assert links == [("srv1", True)]
 
 
+async def test_crowd() -> None:
+    """Connections are few, whoever announces what; odd names are none."""
+    async with peers(Tree(SystemClock()), []) as mine:
+        for number in range(100):
+            mine.announced(f"srv{number}", {"link": [{"host": "127.0.0.1", "port": 9}]})
+        mine.announced("a\n", {"link": [{"host": "127.0.0.1", "port": 9}]})
+        assert len(mine._links) == len(mine._endpoints) == 32
+        mine.announced("srv1", ABSENT)
+        mine.announced("late", {"link": [{"host": "127.0.0.1", "port": 9}]})
+        assert "late" in mine._links
+
+
 async def test_a_walk_that_makes_no_sense(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, what came before is kept, and the connection stays for calls."""
     tree, links = Tree(SystemClock()), []
