@@ -14,7 +14,7 @@ from ..link.clock import STEP
 from ..link.codec import ABSENT, Value
 from ..link.connection import Connection
 from ..link.errors import DecodeError, EncodeError, NotFoundError, RefusedError
-from ..link.meta import Meta, meta_object, meta_of
+from ..link.meta import Meta, meta_in, meta_object, meta_of
 from ..link.path import Path
 from .records import Record
 from .store import Levels, levels_of
@@ -94,7 +94,7 @@ async def _take(
                 case (int(kept), Path() | list() as rest, value, *meta) if kept <= len(before):
                     before = before[:kept] + levels_of(Path.of(rest))
                     try:
-                        known = meta_of([*meta, dict(item.keywords.items())])
+                        known = meta_of(meta_in(meta, item.keywords))
                         outcome = tree.receive(before, value, known)
                     except (DecodeError, EncodeError) as err:
                         _LOGGER.debug("%s: %s", before, err)

@@ -67,6 +67,11 @@ def meta_of(items: Sequence[Value], now: float | None = None) -> Meta:
     return Meta(origin, float(time), tuple(extra), keywords or _NO_KEYWORDS)
 
 
+def meta_in(items: Sequence[Value], keywords: Mapping[str, Value]) -> list[Value]:
+    """Return metadata's list from the end of a frame: their keywords are not those of the frame."""
+    return [*items, dict[Key, Value](keywords.items())] if keywords else list(items)
+
+
 def meta_items(meta: Meta) -> list[Value]:
     """Return metadata as a list [origin, time, …, {keywords}]. Raise EncodeError."""
     if not isfinite(meta.time):

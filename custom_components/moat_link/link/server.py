@@ -20,7 +20,7 @@ from .errors import (
 )
 from .identity import STAMPS
 from .message import Message
-from .meta import meta_object, meta_of
+from .meta import meta_in, meta_object, meta_of
 from .path import Element, Path
 from .presence import Presence
 from .rpc import Reply
@@ -217,7 +217,7 @@ class Server:
         self, path: Path, value: Value, meta: Sequence[Value], keywords: Mapping[str, Value]
     ) -> Message:
         """Put a message together from a reply, where the metadata follow the value."""
-        found = meta_of([*meta, dict(keywords.items())], self._clock.time())
+        found = meta_of(meta_in(meta, keywords), self._clock.time())
         return Message(path.topic, value, found, retained=True)
 
 

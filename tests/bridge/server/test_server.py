@@ -258,14 +258,15 @@ async def test_damage_is_reported(serve: Start, peer: Peer, tmp_path: File) -> N
 async def test_two_servers(serve: Start, join: Start, peer: Peer) -> None:
     """The second stands back, copies the tree with its deletions, passes calls on, and takes over."""
     one = await serve("one")
-    one.tree.store.merge(["only", "here"], encode(1), Meta("x", 5.0))
+    meta = Meta("x", 5.0, ("more",), {"gw": "y"})
+    one.tree.store.merge(["only", "here"], encode(1), meta)
     one.tree.store.merge(["deleted"], encode(ABSENT), Meta("x", 5.0))
     await until(lambda: one.election.main)
     two = await serve("two", wait=False)
     two.tree.store.merge(["deleted"], encode(1), Meta("x", 1.0))
     await until(two.serving.is_set)
     await until(lambda: "one" in two.peers.agreed)
-    assert two.tree.store.find(["only", "here"]).record.value == 1
+    assert two.tree.store.find(["only", "here"]).record.unpack() == (1, meta)
     assert not two.tree.store.find(["deleted"]).alive
     assert not two.election.main
     mine, theirs = await join(one, "_one"), await join(two, "_two")
@@ -296,6 +297,10 @@ async def test_our_own_link(serve: Start, broker: Mosquitto) -> None:
     await until(lambda: server.election.main)
     async with link(broker) as mine:
         await until(lambda: mine.status.server == "srv1")
+        meta = Meta("x", 5.0, ("more",), {"gw": "y"})
+        server.tree.write(["with", "keywords"], 1, meta)
+        assert (await mine.get(Path("with", "keywords"))).meta == meta
+        assert [each.meta async for each in mine.walk(Path("with"))] == [meta]
         await mine.set(Path("a"), {"x": 1})
         assert (await mine.get(Path("a"))).value == {"x": 1}
         await mine.set(Path("a"), 2, expected_time=(await mine.get(Path("a"))).time)
