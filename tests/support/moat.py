@@ -72,8 +72,8 @@ class MoatServer:
         self.directory = Path(tempfile.mkdtemp(prefix="moat-server-"))
         self.socket = self.directory / "socket"
         self.configuration = self.directory / "moat.yaml"
-        self._save = self.directory / "save"
-        self._save.mkdir()
+        self.save = self.directory / "save"
+        self.save.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
         self.configuration.write_text(
             CONFIGURATION.format(

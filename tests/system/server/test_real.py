@@ -87,14 +87,14 @@ async def test_files_of_each_other(serve: Start, real: MoatServer, tmp_path: Any
         ours.tree.write(["home", f"n{number}"], {"v": number}, Meta("x", time.time()))
     ours.stop()
     await ours.task
-    shutil.rmtree(real._save)
-    shutil.copytree(tmp_path / "ours", real._save)
+    shutil.rmtree(real.save)
+    shutil.copytree(tmp_path / "ours", real.save)
     await asyncio.to_thread(real.start)
     assert "n199" in await settled(real)
     await real.link("data", "home.more", "set", "-f", "-s", ":", "=5")
     await asyncio.to_thread(real.stop)
     shutil.rmtree(tmp_path / "ours")
-    shutil.copytree(real._save, tmp_path / "ours")
+    shutil.copytree(real.save, tmp_path / "ours")
     again = await serve()
     assert again.tree.store.find(["home", "more"]).record.value == 5
     assert again.tree.store.find(["home", "n7"]).record.value == {"v": 7}
