@@ -309,7 +309,7 @@ class Broker:
                 return
         if message is None:
             return
-        levels = _levels(topic)
+        levels = _levels(topic) if topic or packet.topic == self._root else [""]
         try:
             if packet.meta is None and self._outweighed(levels, message, packet):
                 return

@@ -280,3 +280,12 @@ async def test_recorded_where_it_can_be_found(serve: Start, peer: Peer, join: St
     said: Any = peer.last(PLAIN)
     assert set(said) == {"lineage", "number"}
     assert [item[1] for item in await caller.stream(["d", "walk"], Path())] == [Path("a")]
+
+
+async def test_empty_level(serve: Start, peer: Peer) -> None:
+    """What is published below the root with an empty name is not the root."""
+    server = await run_as_main(serve)
+    await peer.say("", 5, time=1.0)
+    await until(lambda: server.tree.store.find([""]))
+    assert server.tree.store.find([""]).record.value == 5
+    assert not server.tree.store.find([]).alive
