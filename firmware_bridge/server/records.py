@@ -15,7 +15,7 @@ MAX_ITEMS: Final = 18
 _ARRAY: Final = 0x80
 _USUAL: Final = b"\x83"  # value, origin, time
 _pack_time: Final = struct.Struct(">Bd").pack
-_unpack_time: Final = struct.Struct(">Bd").unpack_from
+_unpack_double: Final = struct.Struct(">Bd").unpack_from
 _DOUBLE: Final = 0xFB
 _DELETED: Final = 0xF7
 _CONTAINERS: Final = range(0x80, 0xE0)  # arrays, maps, tags
@@ -40,10 +40,18 @@ class Record(bytes):
         return SequenceReader(self, 1).read()
 
     @property
+    def number(self) -> float | None:
+        """The value if it is a float of eight bytes, as most readings are."""
+        if self[1] != _DOUBLE:
+            return None
+        number: float = _unpack_double(self, 1)[1]
+        return number
+
+    @property
     def time(self) -> float:
         """The time in the metadata."""
         if self[0] == _USUAL[0]:
-            time: float = _unpack_time(self, len(self) - 9)[1]
+            time: float = _unpack_double(self, len(self) - 9)[1]
             return time
         return self.meta.time
 

@@ -106,7 +106,8 @@ def picked(value: Value, item: Sequence[Value]) -> Value:
 def _number(record: Record, item: Sequence[Value]) -> float | None:
     """Return the number at `item`, if there is one that can be calculated with."""
     with suppress(DecodeError, OverflowError):
-        value = picked(record.value, item)
+        plain = record.number  # at once, as there may be millions
+        value = picked(record.value, item) if item or plain is None else plain
         if isinstance(value, int | float) and math.isfinite(number := float(value)):
             return number
     return None
