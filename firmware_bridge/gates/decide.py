@@ -239,6 +239,9 @@ class Decider:
         if lacks and not any(isinstance(each, Write) for each in actions):
             outer = node.heard.meta if node.heard and node.from_outside else None
             inner = not node.from_outside
+            # newer than a deletion that nobody told us: those who know it are to take this, too
+            node.inside = max(now, node.inside + STEP)
+            node.written = True
             actions.append(Write(topic, node.value, node.inside, outer, node.live, inner))
         return actions
 
