@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path as File
 
 import pytest
 
+from firmware_bridge.__main__ import main
 from firmware_bridge.link.path import Path
 from tests.support.gates import ROOT, entry, runs
 from tests.support.mosquitto import Mosquitto
@@ -35,11 +37,20 @@ async def bridge(broker: Mosquitto, command: str, *words: str) -> AsyncIterator[
         await process.communicate()
 
 
-async def gates(broker: Mosquitto, *words: str) -> tuple[int | None, str, str]:
-    """Run `moat-bridge gates …` to its end."""
-    async with bridge(broker, "gates", *words) as process:
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+async def gates(broker: Mosquitto, *words: str) -> tuple[object, str, str]:
+    """Run `moat-bridge gates …` to its end, in a thread."""
+    command = ["gates", "--port", str(broker.port), "--root", str(ROOT), *words]
+
+    def run() -> object:
+        try:
+            return main(command)
+        except SystemExit as err:  # of argparse
+            return err.code
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = await asyncio.to_thread(run)
+    return code, out.getvalue(), err.getvalue()
 
 
 @pytest.mark.parametrize("command", [["gates"], ["server", "--listen", "127.0.0.1:0"]])
@@ -147,3 +158,21 @@ async def test_the_page_about_gates(broker, inside, outside):
         await until(lambda: inside.value("home.plugs.desk.state") is True)
         await inside.set("home.plugs.desk.set", False)
         await until(lambda: outside.payloads("plugs/desk/set") == [b"OFF"])
+
+
+async def test_wrong_root(broker):
+    """It is named before anything is tried."""
+    code, _, err = await gates(broker, "--root", ":", "list")
+    assert (code, err) == (2, "--root must not be empty\n")
+    code, _, err = await gates(broker, "--password-file", "/nowhere", "list")
+    assert code == 2
+    assert "/nowhere" in err
+
+
+async def test_nobody_there():
+    """Without a broker, it says so."""
+    with Mosquitto() as gone:
+        pass
+    code, _, err = await gates(gone, "list")
+    assert code == 1
+    assert "refused" in err.lower()
