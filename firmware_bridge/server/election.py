@@ -10,7 +10,7 @@ from .ballot import Ballot, fit_as_name
 REPEAT: Final = 57.0
 """Seconds after which the main server says again where it is."""
 _SILENCE: Final = 75.0
-"""Seconds without a word after which a server that was never reached is none; real ones ping each 60 s."""
+"""Seconds without a word after which nobody is the main server: real ones, never reached, ping each 60 s."""
 _LOST: Final = 4.0
 """Seconds after which a main server that could be reached, and cannot any more, is none."""
 _PATIENCE: Final = 3.0
@@ -154,8 +154,8 @@ class Election:
         """Whether nobody is the main server, and it is our turn."""
         owner = self._peers.get(self.owner or "")
         if owner is not None and owner.announced and self._vacant is None:
-            if owner.linked:
-                return False
+            if owner.linked:  # ours may take another one for the main server, which it was once
+                return not owner.real and now - self._owner_heard > _SILENCE
             if owner.lost is None:
                 return now - max(self._owner_heard, owner.heard) > _SILENCE
             if now - max(owner.lost, self._owner_heard, owner.heard) < _LOST:

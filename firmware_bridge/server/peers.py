@@ -23,6 +23,7 @@ _REST: Final = (
     0.5  # seconds until we agree with the same server again, however often it is announced
 )
 _SHARE: Final = 4.0  # or so many times as long as it took
+_LONGEST_REST: Final = 10.0
 _SILENCE: Final = 8.0
 """Seconds after which a server that does not answer is gone: clients need another main server."""
 
@@ -146,10 +147,14 @@ class Peers:
                 _LOGGER.warning("The data of server %s could not be copied: %s", name, err)
                 return
             finally:
-                self._rested[name] = loop.time() + max(_REST, _SHARE * (loop.time() - start))
+                self._rested[name] = loop.time() + _rest(loop.time() - start)
         self.agreed[name] = result
         self._on_agreed(name, result)
         _LOGGER.info(
             "Server %s had %d nodes that are new here, got %d, and had deleted %d",
             *(name, result.taken, result.given, result.deleted),
         )
+
+
+def _rest(effort: float) -> float:
+    return min(max(_REST, _SHARE * effort), _LONGEST_REST)

@@ -31,6 +31,7 @@ def test_stands_back() -> None:
     mine.announced("real", there=True, now=0.1)
     mine.claimed("real", 0.1)
     mine.linked("real", up=True, now=0.0)
+    mine.real("real")
     assert not any(mine.due(float(now)) for now in range(1000))
     assert mine.others == ["real"]
     mine.linked("real", up=False, now=1000.0)
@@ -82,7 +83,9 @@ def test_somebody_else_was_quicker() -> None:
     mine.announced("real", there=False, now=50.0)
     assert not mine.due(51.0)
     mine.claimed("a", 51.5)
-    assert not any(mine.due(float(now)) for now in range(52, 200))
+    assert not any(mine.due(float(now)) for now in range(52, 120))
+    mine.claimed("a", 120.0)
+    assert not any(mine.due(float(now)) for now in range(120, 190))
     assert mine.owner == "a"
 
 
