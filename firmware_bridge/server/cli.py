@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--username", help="at the broker")
     add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
     add("--root", default="moat", help="of the installation, dotted (%(default)s)")
-    add("--name", help="of the server, unique in the installation (bridge-HOST)")
+    add("--name", help="of the server, unique at the broker (bridge-HOST-ROOT)")
     add(
         "--election",
         choices=ELECTION,

@@ -28,9 +28,12 @@ class ServerConfigError(ValueError):
     """The server cannot be run like this; the text says why."""
 
 
-def default_name() -> str:
-    """Return a name that is unique as long as each machine has one server."""
-    return f"bridge-{socket.gethostname()}"
+def default_name(root: Path) -> str:
+    """Return a name that is unique as long as each machine has one server of an installation.
+
+    It is the client id at the broker, which may serve several installations.
+    """
+    return "-".join(("bridge", socket.gethostname(), *root.topic.split("/")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class ServerConfig:
 
     broker: BrokerConfig
     root: Path
-    name: str = field(default_factory=default_name)
+    name: str
     listeners: tuple[Listener, ...] = (Listener(),)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     token_file: File | None = None
@@ -145,7 +148,7 @@ class ServerOptions:
         config = ServerConfig(
             broker=broker,
             root=root,
-            name=self.name or default_name(),
+            name=self.name or default_name(root),
             listeners=self._listeners(),
             tokens=self.tokens,
             token_file=self.token_file,

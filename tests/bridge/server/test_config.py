@@ -1,9 +1,11 @@
 """What somebody configures, as the server needs it."""
 
 import argparse
+import socket
 
 import pytest
 
+from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server import cli
 from firmware_bridge.server.ballot import Parameters
@@ -29,3 +31,12 @@ def test_command_line() -> None:
     words = ["--election", "turns", "--cycle", "20", "--gap", "2"]
     assert cli.configure(parser.parse_args(words)).turns == Parameters(cycle=20, gap=2)
     assert cli.configure(parser.parse_args([])).turns is None
+
+
+def test_name() -> None:
+    """A broker may serve several installations: their servers are not each other's namesakes."""
+    names = [
+        ServerOptions().on(BROKER, Path.parse(root)).name for root in ("moat", "moat.test", "a/b")
+    ]
+    host = socket.gethostname()
+    assert names == [f"bridge-{host}-moat", f"bridge-{host}-moat-test", f"bridge-{host}-a:|b"]
