@@ -1,5 +1,8 @@
 """Our gates and the real ones: the same entries, the same results, one after the other."""
 
+import asyncio
+import contextlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -150,6 +153,34 @@ async def test_takeover_both_ways(
                 await until(lambda: outside.payloads("ext/js/temp")[-1] == b"26")
                 await outside.say("ext/tas/fan/POWER", "ON")
                 await until(lambda: inside.value("tas.fan.POWER") is True)
+
+
+async def test_the_real_one_takes_over_when_ours_is_killed(
+    real: MoatServer, broker: Mosquitto, inside: Insider, outside: Outsider
+) -> None:
+    """A killed process leaves its announcement; the real gates are not fooled by it."""
+    await set_up(inside, outside)
+    ours = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "firmware_bridge", "gates"),
+        *("--port", str(broker.port), "--root", str(ROOT)),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await both_run(inside)
+        dead = _owner(inside, "js")
+        async with real_gates(real):
+            await inside.set("home.temp", 24)
+            await until(lambda: outside.payloads("ext/js/temp")[-1:] == [b"24"])
+            ours.kill()
+            await ours.wait()
+            await until(lambda: _owner(inside, "js") not in {dead, None}, 60)
+            await both_run(inside)
+            await inside.set("home.temp", 25)
+            await until(lambda: outside.payloads("ext/js/temp")[-1:] == [b"25"])
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            ours.kill()
+        await ours.wait()
 
 
 def _owner(inside: Insider, name: str) -> object:
