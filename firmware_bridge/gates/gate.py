@@ -298,7 +298,9 @@ class Gate:
     def _complain(self, fault: Fault) -> None:
         problem = fault.problem or ""
         self._counters.errors += 1
-        self._counters.last_error = f"{self._entry.dst / Path.from_topic(fault.topic)}: {problem}"
+        self._counters.last_error = f"{self._entry.dst / Path.from_topic(fault.topic)}: {problem}"[
+            :500
+        ]
         fields: dict[str, Value] = {"codec": "gate", "topic": self._entry.dst}
         if fault.topic:
             fields["topic"] = self._entry.dst / Path.from_topic(fault.topic)

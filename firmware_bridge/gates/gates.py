@@ -1,7 +1,6 @@
 """All gates of an installation that nobody else drives: one job for each entry below `gate`."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from .alike import alike
 from .entry import is_ours
 from .job import HOST, PLACE, Job
 from .show import Show
+from .topics import MAX_LENGTH, MAX_PREFIX
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -83,8 +83,10 @@ class Gates:
 
     def _on_entry(self, message: Message) -> None:
         name = message.path[len(PLACE) :]
-        if message.value is ABSENT or not len(name) or not is_ours(message.value):
+        if message.value is ABSENT or not is_ours(message.value):
             self._entries.pop(name, None)
+        elif not 0 < len(name) <= MAX_PREFIX or len(name.topic) > MAX_LENGTH:
+            _LOGGER.warning("Not fit as a gate's name: %.80s", message.topic)
         else:
             self._entries[name] = message.value
         self._changed.set()
@@ -114,7 +116,10 @@ class Gates:
 
         async def run() -> None:
             await asyncio.sleep(pause)
-            await job.run()
+            try:
+                await job.run()
+            except Exception:  # one's bug is not the others'
+                _LOGGER.exception("Gate %s has a bug", name)
 
         self._tasks[name] = asyncio.ensure_future(run())
 
@@ -124,8 +129,6 @@ class Gates:
         del self._values[name]
         task.cancel()
         await asyncio.wait([task])
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOGGER.error("Gate %s has failed", name, exc_info=error)
 
 
 @asynccontextmanager
@@ -135,12 +138,16 @@ async def driving(config: LinkConfig, *, language: str = "en") -> AsyncIterator[
     gates = Gates(link, language=language)
     linked = asyncio.ensure_future(link.run())
     working = asyncio.ensure_future(gates.run())
+    working.add_done_callback(_failed)
     try:
         yield gates
     finally:
         working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-        await asyncio.sleep(0)
+        await asyncio.wait([working])
         linked.cancel()
         await asyncio.wait([linked])
+
+
+def _failed(task: asyncio.Future[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOGGER.critical("No gates any more", exc_info=error)

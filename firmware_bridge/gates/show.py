@@ -129,9 +129,7 @@ class Show:
         try:
             while True:
                 if self._link.status.ready and devices.complete:
-                    with contextlib.suppress(LinkError):
-                        self._sweep()
-                        self._publish(self._clock.monotonic())
+                    self._say(self._clock.monotonic())
                 await asyncio.sleep(_TICK)
         finally:
             service.close()
@@ -159,17 +157,23 @@ class Show:
             self._link.publish(COUNTS / name, ABSENT)
             del self._described[name]
 
-    def _publish(self, now: float) -> None:
+    def _say(self, now: float) -> None:
+        with contextlib.suppress(LinkError):
+            self._sweep()
         for name, job in list(self._jobs.items()):
-            if job.state == "waiting" and self._described.get(name) != self._service:
-                continue  # whoever drives it may show it as well
-            value = job.counters.told(job.state)
-            said, when = self._said.get(name, (None, float("-inf")))
-            if said is None:
-                about = description(name, self._service, self._language)
-                self._link.publish(_DEVICES / device_id(name), about)
-                self._described[name] = self._service
-            if value != said and (name in self._urgent or now - when >= INTERVAL):
-                self._link.publish(COUNTS / name, value)
-                self._said[name] = (value, now)
-            self._urgent.discard(name)
+            with contextlib.suppress(LinkError):
+                self._publish(name, job, now)
+
+    def _publish(self, name: Path, job: Job, now: float) -> None:
+        if job.state == "waiting" and self._described.get(name) != self._service:
+            return  # whoever drives it may show it as well
+        value = job.counters.told(job.state)
+        said, when = self._said.get(name, (None, float("-inf")))
+        if said is None:
+            about = description(name, self._service, self._language)
+            self._link.publish(_DEVICES / device_id(name), about)
+            self._described[name] = self._service
+        if value != said and (name in self._urgent or now - when >= INTERVAL):
+            self._link.publish(COUNTS / name, value)
+            self._said[name] = (value, now)
+        self._urgent.discard(name)

@@ -196,3 +196,21 @@ async def test_ends_at_once(broker, inside):
         async with asyncio.timeout(10), driven(broker) as gates:
             await until(lambda: inside.message("run.host.gate.js"))
             assert [each.state for each in gates.jobs.values()] == ["starting"]
+
+
+async def test_odd_names(broker, inside):
+    """Whatever somebody calls a gate, the others run."""
+    for name in (
+        Path("gate", 5),
+        Path("gate", "a/b"),
+        Path("gate", "ä", ""),
+        Path("gate", *"x" * 80),
+    ):
+        await inside.link.set(name, entry())
+    await inside.set("gate.js", entry())
+    async with driven(broker) as gates:
+        await runs(inside)
+        await until(lambda: "run/host/gate/:5" in inside.topics)
+        await until(lambda: "run/gate/a:|b" in inside.topics)
+        assert inside.value("error.gate.a/b")["msg"] == "name: a/b must have neither / nor \\ in it"
+        assert len(gates.jobs) == 4
