@@ -525,3 +525,34 @@ async def test_hanging_server_does_not_hold_things_up(
             assert one.status.degraded
             assert time.monotonic() - start < 2
             assert (await one.get(HOME / "a")).value == 1
+
+
+async def test_deletions(broker: Mosquitto) -> None:
+    """A server of ours tells what was deleted; others refuse, and without one nobody knows."""
+
+    async def refuse(request: Request) -> Answer:
+        raise RefusedError("unexpected keyword argument 'deleted'")
+
+    async with backbone(broker) as base:
+        await base.announce()
+        base.server.put(HOME / "a", 1, time=10)
+        base.server.put(HOME / "b", ABSENT, time=11, origin="who")
+        async with link(broker) as one:
+            [found] = await one.deletions(HOME)
+            assert (found.topic, found.value, found.meta.time) == ("home/b", ABSENT, 11)
+            base.server.commands["d", "walk"] = refuse
+            assert await one.deletions(HOME) == []
+    async with link(broker, use_server=False) as alone:
+        assert await alone.deletions(HOME) == []
+
+
+async def test_written_for_somebody_else(broker: Mosquitto) -> None:
+    """Whoever it is for is the origin, and its keywords come along."""
+    async with link(broker) as one, link(broker) as two:
+        recorder = Recorder()
+        two.watch(HOME, recorder, on_mark=recorder.mark)
+        await until(lambda: recorder.marks)
+        sent = one.publish(HOME, 5, time=1e9, origin="GATE.x", keywords={"gw": "y"})
+        await until(lambda: recorder.messages)
+        assert recorder.messages[0].meta == sent.meta
+        assert (sent.meta.origin, sent.time, sent.meta.keywords) == ("GATE.x", 1e9, {"gw": "y"})

@@ -575,3 +575,22 @@ async def test_heard_while_leaving(broker: Mosquitto, peer: Peer) -> None:
                 await call
         await asyncio.wait([task])
     assert failures == []
+
+
+async def test_place_for_the_whole_installation(broker: Mosquitto, peer: Peer) -> None:
+    """A service may have another place than our host, and say that it is not ready."""
+    async with link(broker) as one:
+        service = one.serve(Path("js"), {}, host="gate", up=False)
+        await until(lambda: peer.last("run/host/gate/js"))
+        assert peer.last("run/host/gate/js")["up"] is False  # type: ignore[index, call-overload]
+        service.update("running")
+        await until(lambda: peer.last("run/host/gate/js")["up"] is True)  # type: ignore[index, call-overload]
+
+
+async def test_closed_just_before_the_end(broker: Mosquitto, peer: Peer) -> None:
+    """A service that is closed when the link ends is withdrawn all the same."""
+    async with link(broker) as one:
+        service = one.serve(Path("js"), {}, host="gate")
+        await until(lambda: peer.last("run/host/gate/js"))
+        service.close()
+    await until(lambda: peer.last("run/host/gate/js") is ABSENT)

@@ -355,7 +355,8 @@ class FakeServer:
         before: Key = ()
         for each in sorted(self.nodes, key=lambda path: [str(element) for element in path]):
             below, node = each[len(key) :], self.nodes[each]
-            if each[: len(key)] != key or node.value is ABSENT:
+            gone = node.value is ABSENT and request.keywords.get("deleted") is not True
+            if each[: len(key)] != key or gone:
                 continue
             if isinstance(since, int | float) and node.meta.time < since:
                 continue
