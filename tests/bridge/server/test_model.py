@@ -23,7 +23,7 @@ from firmware_bridge.link.errors import DecodeError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.sequence import SequenceReader
-from firmware_bridge.server import segment as segment_module
+from firmware_bridge.server import journal as journal_module, segment as segment_module
 from firmware_bridge.server.journal import Journal, JournalConfig
 from firmware_bridge.server.store import LIFETIME, levels_of
 from firmware_bridge.server.tree import Tree
@@ -98,6 +98,7 @@ class KeepingMachine(RuleBasedStateMachine):
         self.disk = Disk()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(segment_module, "os", self.disk)
+        self.patch.setattr(journal_module, "_SLICE", 2)
         self.loop = asyncio.new_event_loop()
         self.clock = StoppedClock()
         self.home = File(tempfile.mkdtemp(prefix="model-"))
@@ -128,22 +129,28 @@ class KeepingMachine(RuleBasedStateMachine):
         self.journal = Journal(
             config, self.clock, snapshot=self.tree.snapshot, report=lambda problem: None
         )
-        self.journal.load(self.tree.restore)
+        self.journal.load(self.take)
         self.tree.log = self.journal.append
         self.journal.start()
+
+    def take(self, levels: list[str], value: Any, meta: Meta) -> None:
+        assert levels[:1] != ["run"], "that is never kept"
+        self.tree.restore(levels, value, meta)
 
     # What happens to the tree
 
     @rule(
         levels=PATHS,
         value=st.sampled_from(VALUES),
-        age=st.sampled_from([0, 0, 0, 1, 50]),
+        age=st.sampled_from([0, 0, 0, 1, 50, None]),
         extra=st.sampled_from(EXTRAS),
         way=st.sampled_from(["write", "receive", "hear"]),
     )
-    def change(self, levels: Any, value: Any, age: int, extra: Any, way: str) -> None:
+    def change(self, levels: Any, value: Any, age: int | None, extra: Any, way: str) -> None:
+        """Write with a time of now, of before, or of what is there."""
         self.clock.advance(0.25)
-        meta = Meta("me", self.clock.now - age, *extra)
+        there = self.model.get(levels, (self.clock.now,))[0]
+        meta = Meta("me", there if age is None else self.clock.now - age, *extra)
         if way == "hear":
             self.tree.hear(list(levels), value, meta, retained=True)
         else:
@@ -182,6 +189,24 @@ class KeepingMachine(RuleBasedStateMachine):
     def set_the_clock(self, hours: int) -> None:
         """Times of data go on; those of files do not."""
         self.clock.advance(3600 * hours if hours > 0 else 0)
+
+    @rule(changes=st.lists(st.tuples(PATHS, st.sampled_from(VALUES)), min_size=1, max_size=9))
+    def change_meanwhile(self, changes: list[Any]) -> None:
+        """What changes while files are begun, ended and written anew is in them all the same."""
+
+        async def work_and_change() -> None:
+            assert self.journal is not None
+            work = asyncio.ensure_future(self.journal.work())
+            for levels, value in changes:
+                await asyncio.sleep(0)
+                self.change(levels, value, 0, EXTRAS[0], "write")
+            await work
+
+        self.disk.error = self.disk.fuse = None
+        for _ in range(4):
+            self.clock.advance(30)
+            self.loop.run_until_complete(work_and_change())
+        self.go_on(2.0)
 
     @rule(error=st.sampled_from([None, *ERRORS]))
     def disk_error(self, error: int | None) -> None:

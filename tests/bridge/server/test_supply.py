@@ -223,6 +223,8 @@ async def test_who_becomes_main_supplies(serve: Start, broker: Mosquitto, peer: 
     assert peer.heard("passing") == [1, 1]
     assert peer.heard("outdated") == [1, 2, 2]
     assert server.broker.supplied == 2
+    await server.broker.supply()
+    assert server.broker.owed == 0, "it has them now"
 
 
 async def test_large_values_do_not_end_it(serve: Start, broker: Mosquitto) -> None:
