@@ -472,12 +472,17 @@ def test_nobody_is_let_in_unasked() -> None:
     broker = BrokerConfig(host="localhost")
     wide = (Listener(host="0.0.0.0"),)
     with pytest.raises(ServerConfigError, match="anonymous"):
-        ServerConfig(broker=broker, root=ROOT, listeners=wide)
+        ServerConfig(broker=broker, root=ROOT, name="srv1", listeners=wide)
     with pytest.raises(ServerConfigError, match="token"):
         ServerConfig(
-            broker=broker, root=ROOT, listeners=wide, anonymous=False, announce_token=False
+            broker=broker,
+            root=ROOT,
+            name="srv1",
+            listeners=wide,
+            anonymous=False,
+            announce_token=False,
         )
-    ServerConfig(broker=broker, root=ROOT, listeners=wide, anonymous=False)
+    ServerConfig(broker=broker, root=ROOT, name="srv1", listeners=wide, anonymous=False)
     assert Listener(host="example.org").wide
     assert not Listener(host="::1").wide
     for name in ("", "a/b", "a\n"):

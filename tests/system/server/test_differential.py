@@ -39,7 +39,7 @@ async def test_calls_between_servers(serve: Start, real: MoatServer, tmp_path: F
     await asyncio.to_thread(real.start, first=True)
     server = await serve(socket=tmp_path / "ours.sock")
     theirs, mine = await join(real.socket, "_theirs"), await join(tmp_path / "ours.sock", "_mine")
-    await until(lambda: "real" in server.peers.copied, timeout=10)
+    await until(lambda: "real" in server.peers.agreed, timeout=10)
     await until(lambda: "real" in server.clients.names, timeout=10)
     for caller, owner, route in (
         (theirs, mine, ["srv", "ours", "cl", "_mine"]),
