@@ -16,6 +16,7 @@ _LOST: Final = 4.0
 _PATIENCE: Final = 3.0
 """Seconds between the end of a server and ours taking its place; real ones need some."""
 _PATIENCE_BEHIND: Final = 11.0
+_BREATH: Final = 2.0  # seconds between two claims, if somebody always objects
 _RANK: Final = 0.5  # seconds between ours, in the order of their names
 _MOST: Final = 256  # servers that are remembered
 
@@ -50,7 +51,9 @@ class Election:
     owner: str | None = None
     """Whose announcement as the main server is the last."""
     _owner_heard: float = 0.0
-    _said: float = -REPEAT
+    _said: float = -math.inf
+    _again: float = -math.inf
+    """When to say again that we are the main server."""
     _vacant: float | None = None
     _peers: dict[str, _Peer] = field(default_factory=dict)
 
@@ -112,7 +115,11 @@ class Election:
         if not self.main:
             self.owner, self._owner_heard, self._vacant = name, now, None
         else:
-            self._said = now - REPEAT  # say it again
+            self.repeat(now)
+
+    def repeat(self, now: float) -> None:
+        """Say soon again who is the main server, if we are: somebody else has said something else."""
+        self._again = min(self._again, max(now, self._said + _BREATH))
 
     def ballots(self, now: float) -> Sequence[Ballot]:
         """Return what is to be said in the election: nothing."""
@@ -127,14 +134,14 @@ class Election:
         """Tell whether to announce ourselves as the main server now; then we are."""
         if not self._follows(now) and not self.main:
             return False
-        if now - self._said >= REPEAT:
-            self._said = now
-            return True
-        return False
+        if now < self._again:
+            return False
+        self._said, self._again = now, now + REPEAT
+        return True
 
     def renew(self, now: float) -> None:
         """Start over with a broker that may have forgotten everything; who is main says so soon."""
-        self._said = now - REPEAT
+        self._again = now
 
     @property
     def others(self) -> list[str]:
@@ -147,7 +154,7 @@ class Election:
             return False
         self.main = True
         self.owner = self.name
-        self._said = now - REPEAT
+        self._again = now
         return True
 
     def _is_vacant(self, now: float) -> bool:

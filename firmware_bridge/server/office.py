@@ -115,7 +115,9 @@ class Office:
             if self._unsaid and now - announced >= _BREATH:
                 announced = now
                 await self._announce()
-            if self._broker.connected:
+            if (
+                self._broker.connected and not self._unsaid
+            ):  # who is to be found may be the main one
                 await self._take_part()
             self._broker.repairs = self.election.main
             await self._pause()
@@ -148,13 +150,15 @@ class Office:
         """Listen to what servers tell each other."""
         now = self._clock.monotonic()
         match channel.split("/"), message.value:
-            case ["server", self.name], value:
-                if not self._broker.is_own(message.meta):
-                    self._about_us(value)
             case ["server", _], value:
-                self._announced(str(message.path[-1]), value, now)
+                if (name := str(message.path[-1])) != self.name:
+                    self._announced(name, value, now)
+                elif not self._broker.is_own(message.meta):
+                    self._about_us(value)
             case ["conn"], dict():
                 self.election.claimed(message.meta.origin, now)
+            case ["conn"], _:
+                self.election.repeat(now)
             case ["down"], str(name) if name != self.name:
                 self._announced(name, ABSENT, now)
             case ["ping"], value if not message.retained:  # those are never meant to stay
@@ -199,8 +203,11 @@ class Office:
 
     async def _announce(self) -> None:
         self._unsaid = False
-        with contextlib.suppress(LinkError):
+        try:
             await self._broker.confirm(SERVERS / self.name, self.announcement())
+        except LinkError as err:
+            self._unsaid = True
+            _LOGGER.debug("Not announced: %s", err)
 
     def _claim(self) -> None:
         levels = CONNECTION.topic.split("/")

@@ -100,6 +100,9 @@ def test_yields() -> None:
         mine.claimed(name, 11.0)
         assert mine.main is stays
         assert mine.due(11.0) is stays
+        mine.claimed(name, 11.1)
+        assert not mine.due(11.1), "nobody argues without a pause"
+        assert mine.due(13.0) is stays
 
 
 def test_says_of_itself() -> None:

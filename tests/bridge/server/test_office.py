@@ -1,5 +1,6 @@
 """What is said about a server, and what it makes of what others say."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -225,3 +226,37 @@ async def test_left_behind(serve: Start, peer: Peer) -> None:
     server = await serve("srv1")
     assert server.election.owner == "dead"
     await until(lambda: server.election.main, timeout=10)
+
+
+async def test_conn_is_cleared(serve: Start, peer: Peer) -> None:
+    """The main server says again that it is the main one, but does not argue at full speed."""
+    server = await serve("srv1")
+    topic = "run/service/main/conn"
+    await until(lambda: peer.last(topic) == server.office.announcement())
+    for _ in range(10):
+        await peer.say(topic, ABSENT, time=5.0)
+        await peer.say(topic, {"link": []}, time=5.0, origin="stranger")
+    await until(lambda: peer.last(topic) == server.office.announcement())
+    assert len([each for each in peer.heard(topic) if each == server.office.announcement()]) <= 3
+    assert server.election.main
+
+
+async def test_never_main_without_being_found(
+    broker: Mosquitto, serve: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who may not announce itself does not claim to be the main server, until it may."""
+    root = ROOT.topic
+    caplog.set_level(logging.DEBUG, "firmware_bridge.server.office")
+    rules = f"topic readwrite {root}/#\n"
+    broker.stop()
+    forbidden = f"topic deny {root}/run/service/main/server/#\n"
+    refusing = Mosquitto(port=broker.port, acl=rules + forbidden)
+    with refusing:
+        async with listening(refusing) as packets:
+            await serve("srv1")
+            await until(lambda: caplog.text.count("Not announced") >= 3)
+            assert [each for each in packets if each.topic.endswith("conn")] == []
+            refusing.set_acl(rules)
+            refusing.reload()
+            await until(lambda: any(each.topic.endswith("conn") for each in packets), timeout=15)
+    assert shape(packets[0])[0] == "server/srv1"
