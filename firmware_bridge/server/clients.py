@@ -263,9 +263,10 @@ class Clients:
             await asyncio.wait([connection.closed], timeout=self._limits.probe)
             if connection.closed.done():
                 return
-            asked = loop.time()
+            asked, sent = loop.time(), connection.sent
             with contextlib.suppress(LinkError):
                 await connection.request(_PROBE, timeout=self._limits.patience)
                 continue
-            if connection.last_heard < asked:
+            busy = connection.backlog and connection.sent > sent  # it has not come to the probe yet
+            if connection.last_heard < asked and not busy:
                 await connection.close("no answer to a probe")

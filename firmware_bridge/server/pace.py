@@ -3,7 +3,8 @@
 from typing import Final
 
 LARGEST: Final = 32 * 1024
-SMALLEST: Final = 1024
+SMALLEST: Final = 256
+_FIRST: Final = 4096
 _SLOW: Final = 0.004  # seconds that one turn may take
 _QUICK: Final = 0.001
 _SHARE: Final = 0.5  # of the server's time, for one client while others want something
@@ -41,14 +42,14 @@ class Pace:
         self._rounds = rounds
         self._credit = _BURST
         self._since = now
-        self.piece = LARGEST
+        self.piece = _FIRST
         """Bytes to read in one turn."""
 
     def used(self, size: int, begin: float, end: float) -> float:
         """Note a turn: bytes, times in seconds. Return how long to listen to others only."""
         used = end - begin
         if used > _SLOW and size > SMALLEST:
-            self.piece = max(SMALLEST, min(self.piece, size) // 2)
+            self.piece = max(SMALLEST, int(min(self.piece, size) * _SLOW / used))
         elif used < _QUICK and size >= self.piece < LARGEST:
             self.piece = min(LARGEST, 2 * self.piece)
         earned = (end - self._since) * _SHARE

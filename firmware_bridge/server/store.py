@@ -10,6 +10,7 @@ from typing import Final
 
 from ..link.meta import Meta
 from ..link.path import Path
+from .listing import Listings
 from .records import Record, pack
 
 LIFETIME: Final = 100_000.0
@@ -139,14 +140,16 @@ class Store:
             before = path
             yield kept, path[kept:], record
 
-    def names(self, levels: Levels) -> list[str]:
-        """Return the levels below a node, with deleted ones."""
+    def names(self, levels: Levels) -> Iterator[str]:
+        """Go through the levels below a node, with deleted ones. The tree may change meanwhile."""
         node = self.find(levels)
-        return [] if node is None or node.children is None else list(node.children)
+        for level, _ in _LISTINGS.of((node and node.children) or {}):
+            yield level
 
     def prune(self, now: float, lifetime: float = LIFETIME) -> int:
         """Forget old deletions and what leads nowhere; return how many deletions are forgotten."""
         before = self.count
+        _LISTINGS.clear()
         for tree in (self.root, self._run):
             self._prune(tree, now - lifetime)
         return before - self.count
@@ -195,20 +198,23 @@ def common(one: Levels, other: Levels) -> int:
     return count
 
 
+_LISTINGS: Final[Listings[Node]] = Listings()
+
+
 def _descend(start: Node, depth: int | None) -> Iterator[tuple[list[str], Node]]:
     """Go through a subtree, parents first, with the levels from its start."""
     path: list[str] = []
     yield path, start
     if depth == 0:
         return
-    stack = [iter(list((start.children or {}).items()))]
+    stack = [_LISTINGS.of(start.children or {})]
     while stack:
         for level, node in stack[-1]:
             here = [*path, level]
             yield here, node
             if node.children and (depth is None or len(here) < depth):
                 path = here
-                stack.append(iter(list(node.children.items())))
+                stack.append(_LISTINGS.of(node.children))
                 break
         else:
             stack.pop()

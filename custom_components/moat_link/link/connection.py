@@ -235,11 +235,12 @@ class Connection(asyncio.BufferedProtocol):
 
     async def breathe(self) -> None:
         """Wait until the transport takes more, and let others have a turn now and then."""
-        if self._pending_size > _READ_SIZE:
-            async with self._turns:  # many streams of one connection share its turns
-                await asyncio.sleep(0)
-        if not self._writable.is_set():
-            await self._writable.wait()
+        while self._pending_size > _READ_SIZE or not self._writable.is_set():
+            async with self._turns:  # many streams of one connection go on one by one
+                if self._writable.is_set():
+                    await asyncio.sleep(0)
+                else:
+                    await self._writable.wait()
 
     def settle(self, exchange: Exchange) -> None:
         """Stop waiting for the other side to end a stream that we left; for streams."""
@@ -281,15 +282,19 @@ class Connection(asyncio.BufferedProtocol):
         return self._begun if self._fed else None
 
     @property
-    def unsent(self) -> int:
+    def backlog(self) -> int:
         """How many bytes wait for the other side to read."""
-        waiting = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return self._pending_size + waiting
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def unsent(self) -> int:
+        """The same, with those that are sent in this turn of the loop."""
+        return self._pending_size + self.backlog
 
     @property
     def sent(self) -> int:
         """How many bytes have left this process."""
-        return self._written - self.unsent + self._pending_size
+        return self._written - self.backlog
 
     @property
     def burden(self) -> int:
@@ -426,6 +431,8 @@ class Connection(asyncio.BufferedProtocol):
         data = b"".join(self._pending)
         self._pending.clear()
         self._pending_size = 0
+        if self._transport.is_closing():
+            return
         if self._transport.get_write_buffer_size() > self._max_buffer:
             self.abort("the other side does not read")
         else:

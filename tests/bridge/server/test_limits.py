@@ -13,6 +13,7 @@ from firmware_bridge.link.codec import encode, encode_frame
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server import store
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.doors import _peer
@@ -87,6 +88,21 @@ async def test_who_does_not_read(serve: Start, join: Start) -> None:
     assert server.farewell("_stuck") == "it does not read"
 
 
+async def test_many_walks_at_once(serve: Start, join: Start) -> None:
+    """They share what they go through, take turns, and leave others theirs."""
+    server = await serve()
+    for number in range(5000):
+        server.tree.store.merge(["n", f"x{number}"], encode(number), META)
+    greedy, other = await join(server, "_greedy"), await join(server, "_other")
+    for number in range(1, 1001):
+        greedy.send([4 * number + 1, ["d", "walk"], Path("n")])
+    connection = server.clients.find("_greedy").connection
+    await until(lambda: connection.exchanges > 900, timeout=20)
+    assert await other.call(["i", "ping"]) == ["乓"]
+    assert len(store._LISTINGS._known) < 10, "not one for each"
+    assert connection.unsent < 16 << 20
+
+
 async def test_slow_reader(serve: Start, join: Start) -> None:
     """Who reads slowly, but reads, is not dropped."""
     server = await serve(limits=Limits(stall=0.8))
@@ -101,6 +117,21 @@ async def test_slow_reader(serve: Start, join: Start) -> None:
         assert data
         await asyncio.sleep(0.005)
     assert server.clients.find("_slow") is not None
+
+
+async def test_probe_behind_a_walk(serve: Start, join: Start) -> None:
+    """Who reads, but has not come to the probe yet, is there."""
+    server = await serve(limits=Limits(probe=0.3, patience=1.0))
+    for number in range(20_000):
+        server.tree.store.merge(["n", f"x{number}"], encode("x" * 200), META)
+    slow = await join(server, "_slow")
+    slow.send([9, ["d", "walk"], Path("n")])
+    total = 0
+    while total < 3 << 20:
+        data = await slow.reader.read(4096)
+        total += len(data)
+        assert data, server.farewell("_slow")
+        await asyncio.sleep(0.003)
 
 
 async def test_relay_to_who_does_not_read(serve: Start, join: Start) -> None:

@@ -42,10 +42,9 @@ def test_first_burst() -> None:
 def test_piece() -> None:
     """What takes long is taken in small pieces, so that others have their turn; large ones come back."""
     pace = Pace(Rounds(), 0.0)
-    for n in range(10):
-        pace.used(pace.piece, n, n + 0.05)
-    assert pace.piece == SMALLEST
-    for n in range(10, 20):
+    pace.used(pace.piece, 0, 0.5)
+    assert pace.piece == SMALLEST, "at once"
+    for n in range(1, 20):
         pace.used(pace.piece, n, n + 0.0001)
     assert pace.piece == LARGEST
     pace.used(20, 30, 30.05)
