@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Know our markers."""
     config.addinivalue_line(
-        "markers", "no_server(reason): no server besides those of the test, whatever --server says"
+        "markers",
+        "no_server(reason, kind=None): no server besides those of the test, or none of that kind",
     )
 
 

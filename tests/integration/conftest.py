@@ -46,7 +46,8 @@ def keeper(request: pytest.FixtureRequest) -> Iterator[Keeper]:
 @pytest.fixture
 def serve(request: pytest.FixtureRequest, keeper: Keeper) -> Serve:
     """Have a server on a broker for the time of a context, unless there is to be none."""
-    if request.node.get_closest_marker("no_server"):
+    marker = request.node.get_closest_marker("no_server")
+    if marker is not None and marker.kwargs.get("kind", keeper.kind) == keeper.kind:
         return Keeper("none").serving
     return keeper.serving
 

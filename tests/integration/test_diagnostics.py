@@ -77,9 +77,8 @@ async def test_entry(
     assert link["sent"] > 0
     assert link["undecodable"] == 1
     assert [each["topic"] for each in link["undecodable_topics"]] == ["meter"]
-    assert found["errors"] == [
-        {"path": "app.pump", "message": "dry", "level": 3, "count": 1, "acknowledged": False}
-    ]
+    pump = {"path": "app.pump", "message": "dry", "level": 3, "count": 1, "acknowledged": False}
+    assert pump in found["errors"]  # the real server reports what cannot be decoded, too
     (broken,) = found["descriptions"]
     assert broken["id"] == "meter"
     assert broken["issues"][0]["key"] == "points[2].quantity"

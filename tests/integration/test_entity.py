@@ -54,6 +54,9 @@ async def describe_everything(hass: HomeAssistant, peer: Peer) -> None:
     last = f"{ENTRY_ID}_q{len(Quantity) - 1}:w{len(Quantity) - 1}"
     await until(lambda: registry.async_get_entity_id("valve", DOMAIN, last), 20)
     await until(lambda: state_of(hass, "sensor.device_0_apparent_power") == "12.5")
+    await until(
+        lambda: not [each for each in hass.states.async_all() if each.state == "unavailable"]
+    )
 
 
 async def test_every_quantity(

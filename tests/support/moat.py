@@ -22,7 +22,6 @@ HERE: Final = Path(__file__).parents[2] / ".venv-moat" / "bin"
 PATIENCE: Final = 30.0  # seconds
 ROOT: Final = "moat.link.test"
 BOOLEAN: Final = "tag:yaml.org,2002:bool"
-RUNNING: Final = "Running."
 
 CONFIGURATION: Final = """\
 moat:
@@ -53,6 +52,7 @@ class MoatServer:
     """
 
     host = "127.0.0.1"
+    sign = "Running."  # what it says when it serves
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class MoatServer:
         It probes clients every `probe` s, and takes a turn as the main server every `cycle` s.
         """
         self.name = name
+        self.broker = broker
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="moat-server-"))
         self.socket = self.directory / "socket"
@@ -99,9 +100,10 @@ class MoatServer:
         path = self.directory / "log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def command(self) -> list[str]:
+    def command(self, *, first: bool = False) -> list[str]:
         """Return the words that start it."""
-        return [*_command("moat", self), "link", "server", "-n", self.name]
+        words = [*_command("moat", self), "link", "server", "-n", self.name]
+        return [*words, "-I", "test"] if first else words
 
     def environment(self) -> dict[str, str]:
         """Return the environment that it needs."""
@@ -110,13 +112,10 @@ class MoatServer:
     def start(self, *, first: bool = False) -> Self:
         """Start and wait until it serves; `first`: the installation is new."""
         assert not self.running, "runs already"
-        words = self.command()
-        if first:
-            words += ["-I", "test"]
         self.socket.unlink(missing_ok=True)
         with (self.directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                words,
+                self.command(first=first),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -124,23 +123,13 @@ class MoatServer:
                 process_group=0,
             )
         deadline = time.monotonic() + PATIENCE
-        while RUNNING not in self.log:
+        while self.sign not in self.log:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 log_text = self.log
                 self.kill()
                 raise MoatError(f"server {self.name} did not start:\n{log_text}")
             time.sleep(0.05)
         return self
-
-    def pause(self) -> None:
-        """Freeze it (SIGSTOP): connections stay open and are silent."""
-        assert self._process is not None, "not running"
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a frozen server go on (SIGCONT)."""
-        assert self._process is not None, "not running"
-        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it orderly (SIGTERM): it says so, and saves what it knows."""
@@ -171,6 +160,16 @@ class MoatServer:
     def __exit__(self, *_: object) -> None:
         """End it and clean up."""
         self.close()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): connections stay open and are silent."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on (SIGCONT)."""
+        assert self._process is not None, "not running"
+        self._process.send_signal(signal.SIGCONT)
 
     async def link(self, *words: str, feed: str = "") -> str:
         """Run `moat link …` with this server; what it prints. MoatError if it fails."""
@@ -247,6 +246,7 @@ class MoatServer:
             return
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+            self._process.send_signal(signal.SIGCONT)
         self._process.wait(PATIENCE)
         self._process = None
 

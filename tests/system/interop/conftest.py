@@ -1,4 +1,4 @@
-"""A broker, the real server, somebody else on the broker, and the integration in Home Assistant."""
+"""A broker, the real server or ours, somebody else on the broker, and the integration in Home Assistant."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +11,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from tests.integration.wire import Peer
 from tests.support.moat import ROOT, MoatError, MoatServer
 from tests.support.mosquitto import Mosquitto
+from tests.support.ours import OurServer
 from tests.support.wait import until
 
 from .user import integration
@@ -22,11 +23,18 @@ def real_home_assistant(enable_custom_integrations: None, socket_enabled: None) 
     pytest_socket.socket_allow_hosts(["127.0.0.1"], allow_unix_socket=True)
 
 
+@pytest.fixture(scope="session", params=[MoatServer, OurServer], ids=["real", "ours"])
+def kind(request: pytest.FixtureRequest) -> type[MoatServer]:
+    """Whose server it is; the tools are always the real ones."""
+    chosen: type[MoatServer] = request.param
+    return chosen
+
+
 @pytest.fixture(scope="session")
-def lasting() -> Iterator[tuple[Mosquitto, MoatServer]]:
+def lasting(kind: type[MoatServer]) -> Iterator[tuple[Mosquitto, MoatServer]]:
     """A broker and a server that all tests share which leave them as they are."""
     pytest_socket.enable_socket()
-    with Mosquitto() as broker, MoatServer(broker) as server:
+    with Mosquitto() as broker, kind(broker) as server:
         yield broker, server
         assert server.running
         assert "Decoding Error" not in server.log

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from homeassistant.const import STATE_OFF, STATE_ON, STATE_UNAVAILABLE
@@ -24,6 +24,13 @@ PUMP = "switch.cellar_cellar_board_pump_relay"
 CELLAR_DOOR = "select.simulation_cellar_door"
 DOOR = "binary_sensor.cellar_cellar_board_door"
 SET = ("cmd", "-C", "lab.bridge", "set")
+
+
+@pytest.fixture
+def lasting(kind: type[MoatServer]) -> Iterator[tuple[Mosquitto, MoatServer]]:
+    """A broker and a server for each test here: a bridge that ends leaves an error for a while."""
+    with Mosquitto() as broker, kind(broker) as server:
+        yield broker, server
 
 
 @contextlib.asynccontextmanager
@@ -79,9 +86,11 @@ async def test_home_by_command_line(
             )
 
 
-async def test_server_restarts(hass: HomeAssistant, alone: Mosquitto) -> None:
+async def test_server_restarts(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer]
+) -> None:
     """While the server is away commands find another way; afterwards they go through it again."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         async with bridge(alone), integration(hass, alone) as entry:
             await until(shows(hass, HEATER, STATE_OFF), 15)
             await asyncio.to_thread(server.stop)
@@ -95,11 +104,13 @@ async def test_server_restarts(hass: HomeAssistant, alone: Mosquitto) -> None:
         await until(shows(hass, HEATER, STATE_UNAVAILABLE))
 
 
-async def test_two_servers(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_two_servers(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """The bridge is connected to one server, and we to another: they pass the command on."""
     await other.follow("run")
-    second = MoatServer(alone, name="two")
-    with MoatServer(alone):
+    second = kind(alone, name="two")
+    with kind(alone):
         try:
             async with bridge(alone):
                 await until(lambda: other.pages.get("run/host/lab/bridge"), 10)

@@ -46,9 +46,11 @@ def connected(entry: MockConfigEntry) -> str | None:
     return name
 
 
-async def test_server_restarts(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_server_restarts(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """Without the server values go on; when it is back, so are we, and it knows everything."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         async with integration(hass, alone) as entry:
             await until(shows(hass, SERVER, "one"))
             states = await describe_cellar(hass, other)
@@ -66,11 +68,11 @@ async def test_server_restarts(hass: HomeAssistant, alone: Mosquitto, other: Pee
 
 
 async def test_another_server_takes_over(
-    hass: HomeAssistant, alone: Mosquitto, other: Peer
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
 ) -> None:
     """A server is killed: within seconds we use the other one, which is announced already."""
-    with MoatServer(alone) as one:
-        second = MoatServer(alone, name="two")
+    with kind(alone) as one:
+        second = kind(alone, name="two")
         try:
             async with integration(hass, alone) as entry:
                 await until(lambda: connected(entry) == "one")
@@ -88,7 +90,9 @@ async def test_another_server_takes_over(
             second.close()
 
 
-async def test_server_appears_later(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_server_appears_later(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """Everything works without a server; the first one is used as soon as it is there."""
     await other.put("cellar", 18.0)
     await other.describe("cellar", point("temperature", "temperature", "cellar", unit="°C"))
@@ -96,7 +100,7 @@ async def test_server_appears_later(hass: HomeAssistant, alone: Mosquitto, other
         assert shows(hass, CELLAR, "18.0")()
         states = follow(hass)
         assert entry.runtime_data.link.status.degraded
-        server = MoatServer(alone)
+        server = kind(alone)
         try:
             await asyncio.to_thread(server.start, first=True)
             await until(lambda: connected(entry) == "one", 5)
@@ -107,9 +111,11 @@ async def test_server_appears_later(hass: HomeAssistant, alone: Mosquitto, other
             server.close()
 
 
-async def test_stale_announcement(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_stale_announcement(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """The elected server's announcement names one that is dead: the living one is found."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         ghost = {"node": "ghost", "link": [{"host": "127.0.0.1", "port": free_port()}]}
         await other.put("run.service.main.conn", ghost, origin="ghost")
         async with integration(hass, alone) as entry:
@@ -119,9 +125,11 @@ async def test_stale_announcement(hass: HomeAssistant, alone: Mosquitto, other: 
             await until(shows(hass, CELLAR, "19.5"), 1)
 
 
-async def test_fixed_socket(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_fixed_socket(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """The server's Unix socket is used first, whatever is announced, and without a token."""
-    with MoatServer(alone) as server, MoatServer(alone, name="two") as second:
+    with kind(alone) as server, kind(alone, name="two") as second:
         async with integration(hass, alone, server_path=str(second.socket)) as entry:
             await until(lambda: connected(entry) == "two", 2)
             await describe_cellar(hass, other)
@@ -131,11 +139,13 @@ async def test_fixed_socket(hass: HomeAssistant, alone: Mosquitto, other: Peer) 
             await until(lambda: connected(entry) == "one", 5)
 
 
-async def test_silent_server(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_silent_server(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """What accepts connections and says nothing does not keep us: values at once, server later."""
     silent = await asyncio.start_server(_ignore, "127.0.0.1", 0)
     async with silent:
-        with MoatServer(alone):
+        with kind(alone):
             where = {"host": "127.0.0.1", "port": silent.sockets[0].getsockname()[1]}
             await other.put("cellar", 18.0)
             await other.describe("cellar", point("temperature", "temperature", "cellar"))
@@ -147,9 +157,11 @@ async def test_silent_server(hass: HomeAssistant, alone: Mosquitto, other: Peer)
                 assert shows(hass, CELLAR, "18.0")()
 
 
-async def test_deleted_while_away(hass: HomeAssistant, alone: Mosquitto, other: Peer) -> None:
+async def test_deleted_while_away(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
     """We are cut off; meanwhile one value is deleted and another changed; the server tells us."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         async with Proxy(alone.port) as line, integration(hass, alone, port=line.port) as entry:
             await until(lambda: connected(entry) == "one")
             await other.put("attic", 25.0)
@@ -168,10 +180,10 @@ async def test_deleted_while_away(hass: HomeAssistant, alone: Mosquitto, other: 
 
 
 async def test_broker_forgets_everything(
-    hass: HomeAssistant, alone: Mosquitto, other: Peer
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
 ) -> None:
     """The broker is restarted empty, and with it the server: it still knows what there was."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         async with integration(hass, alone) as entry:
             await until(lambda: connected(entry) == "one")
             states = await describe_cellar(hass, other)

@@ -129,9 +129,9 @@ async def test_action_calls_them(
         await act(hass, "call", service="run.host.lab.none", command="sum")
 
 
-async def test_they_stop_us(hass: HomeAssistant, alone: Mosquitto) -> None:
+async def test_they_stop_us(hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer]) -> None:
     """Asked to stop by the real command line we leave, and tell the user; it sees us gone."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         async with integration(hass, alone) as entry:
             link = entry.runtime_data.link
             await until(lambda: link.status.server == server.name)

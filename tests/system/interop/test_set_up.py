@@ -13,9 +13,11 @@ from tests.support.wait import until
 from .user import shows
 
 
-async def test_found_and_joined(hass: HomeAssistant, alone: Mosquitto) -> None:
+async def test_found_and_joined(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer]
+) -> None:
     """A new installation, with nothing in it but its server: name the broker, take the root."""
-    with MoatServer(alone) as server:
+    with kind(alone) as server:
         flow = hass.config_entries.flow
         result = await flow.async_init(DOMAIN, context={"source": SOURCE_USER})
         where = {CONF_HOST: alone.host, CONF_PORT: alone.port, CONF_TLS: "off"}
