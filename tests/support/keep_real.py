@@ -33,7 +33,7 @@ moat:
         main: {{host: 127.0.0.1, port: 0}}
         local: {{port: {directory}/socket, mode: "0600"}}
       save: {{dir: {directory}/save}}
-      timeout: {{startup: 10, up: 1, mqtt: 0.5}}
+      timeout: {{startup: 10, up: 1, mqtt: 0}}
       ping: {{cycle: 2, gap: 0.5}}
 """
 AGAIN = 0.1  # seconds until it is started again
