@@ -17,13 +17,27 @@ from tests.integration.conftest import (
     auto_enable_custom_integrations,
     broker,
     entry,
+    keeper,
     loaded,
+    mosquitto,
     peer,
+    serve,
+    served,
 )
 from tests.integration.wire import ROOT
 from tests.support.mosquitto import Mosquitto
 
-__all__ = ["auto_enable_custom_integrations", "broker", "entry", "loaded", "peer"]
+__all__ = [
+    "auto_enable_custom_integrations",
+    "broker",
+    "entry",
+    "keeper",
+    "loaded",
+    "mosquitto",
+    "peer",
+    "serve",
+    "served",
+]
 
 type Tune = Callable[..., None]
 
