@@ -23,6 +23,7 @@ LAST = f"sensor.box_{BOXES - 1}_p{POINTS - 1}"
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.no_server("about what the broker alone has")
 async def test_retained_flood(
     hass: HomeAssistant,
     broker: Mosquitto,

@@ -94,6 +94,7 @@ def simulated(hass: HomeAssistant) -> set[str]:
     }
 
 
+@pytest.mark.no_server("a server gives the broker back what it has lost")
 async def test_empty_and_owner_late(
     hass: HomeAssistant,
     broker: Mosquitto,

@@ -144,9 +144,9 @@ async def test_nothing_leaves_the_root(
             command(hass, "number.rooted_up", 1),
         )
         wanted = {f"{ROOT}/{Path(names[number], 'cmd').topic}" for number in shown}
+        wanted.add(f"{ROOT}/../up")  # two dots are a name like any other
         await until(lambda: wanted <= set(topics))
     assert all(topic.startswith(f"{ROOT}/") for topic in topics)
-    assert f"{ROOT}/../up" in topics  # two dots are a name like any other
 
 
 async def test_actions_stay_inside(
