@@ -85,16 +85,25 @@ async def test_files_of_each_other(serve: Start, real: MoatServer, tmp_path: Any
     ours = await serve()
     for number in range(200):
         ours.tree.write(["home", f"n{number}"], {"v": number}, Meta("x", time.time()))
+    meta = Meta("x", 5.0, ("more", None, 7), {"gw": "y"})
+    ours.tree.write(["home", "full"], 1, meta)
+    ours.tree.write(["home", "n5"], ABSENT, Meta("x", time.time()))
     ours.stop()
     await ours.task
     shutil.rmtree(real.save)
     shutil.copytree(tmp_path / "ours", real.save)
     await asyncio.to_thread(real.start)
-    assert "n199" in await settled(real)
+    found = await settled(real)
+    assert "n199" in found
+    assert "n5:" not in found
     await real.link("data", "home.more", "set", "-f", "-s", ":", "=5")
+    await real.link("data", "home.n6", "delete")
     await asyncio.to_thread(real.stop)
     shutil.rmtree(tmp_path / "ours")
     shutil.copytree(real.save, tmp_path / "ours")
     again = await serve()
     assert again.tree.store.find(["home", "more"]).record.value == 5
     assert again.tree.store.find(["home", "n7"]).record.value == {"v": 7}
+    assert again.tree.store.find(["home", "full"]).record.unpack() == (1, meta)
+    assert not again.tree.store.find(["home", "n5"]).alive
+    assert not again.tree.store.find(["home", "n6"]).alive
