@@ -173,10 +173,11 @@ class Journal:
     @property
     def _patience(self) -> float:
         """Seconds until something has to be done even if nothing happens."""
-        current, sync = self._current, self._config.sync
-        if current is None or current.size == current.safe:
-            return sync
-        return min(sync, max(0.0, current.synced + sync - self._clock.monotonic()))
+        current, config = self._current, self._config
+        wait = config.sync
+        if current is not None and current.size != current.safe:
+            wait = min(wait, current.synced + wait - self._clock.monotonic())
+        return max(wait, config.flush)
 
     async def _keep_flushing(self) -> None:
         """Flush soon after every change, whatever else the disk is busy with."""

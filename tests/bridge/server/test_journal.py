@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.link.clock import SystemClock
 from firmware_bridge.link.codec import encode
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.server import segment as segment_module
@@ -28,7 +29,7 @@ from tests.support.wait import until
 class Keeper:
     """A store and its journal."""
 
-    def __init__(self, directory: File, clock: StoppedClock | None = None, **options: Any) -> None:
+    def __init__(self, directory: File, clock: Any = None, **options: Any) -> None:
         self.clock = clock or StoppedClock()
         self.store = Store()
         self.reports: list[str | None] = []
@@ -52,7 +53,7 @@ class Keeper:
         self.store.merge(levels, encode(value), meta)
 
     def write(self, name: str, value: Any) -> None:
-        time = self.clock.now + value / 1000
+        time = getattr(self.clock, "now", 0.0) + value / 1000
         levels = name.split(".")
         self.store.merge(levels, encode(value), Meta("me", time))
         node = self.store.find(levels)
@@ -75,7 +76,7 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keeping(directory: File, clock: StoppedClock | None = None, **options: Any):
+async def keeping(directory: File, clock: Any = None, **options: Any):
     keeper = Keeper(directory, clock, **options)
     keeper.loaded = keeper.load()  # type: ignore[attr-defined]
     keeper.journal.start()
@@ -165,6 +166,17 @@ async def test_nothing_to_rotate(tmp_path: File) -> None:
         clock.advance(11)
         await until(lambda: current.begun == clock.monotonic())
         assert len(keeper.files()) == 1
+
+
+async def test_synced_at_once(tmp_path: File) -> None:
+    """No interval at all: every change is synced as soon as it is written, and nothing is in between."""
+    async with keeping(tmp_path, SystemClock(), sync=0.0) as keeper:
+        current = keeper.journal._current
+        assert current is not None
+        before = current.safe
+        keeper.write("a", 1)
+        await until(lambda: current.safe > before)
+        assert current.safe == current.size
 
 
 async def test_torn_tail_is_cut(tmp_path: File) -> None:
