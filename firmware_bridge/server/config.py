@@ -18,6 +18,7 @@ from .journal import JournalConfig
 from .retention import Keep
 from .tokens import TokenError, read_tokens
 
+_LONGEST_SYNC = 3600
 _DEFAULT = "127.0.0.1:27587"
 STAND_BACK = "stand-back"
 ELECTION = (STAND_BACK, "turns")
@@ -137,6 +138,8 @@ class ServerOptions:
         """Return the configuration of a server on a broker. ServerConfigError, OSError."""
         journal = None
         if self.save is not None:
+            if not 0 <= self.sync <= _LONGEST_SYNC:
+                raise ServerConfigError(f"sync: {self.sync:g} s are not 0 to {_LONGEST_SYNC} s")
             journal = JournalConfig(directory=self.save, sync=self.sync)
         history = None
         if self.history:

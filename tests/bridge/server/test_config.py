@@ -2,6 +2,7 @@
 
 import argparse
 import socket
+from pathlib import Path as File
 
 import pytest
 
@@ -40,3 +41,10 @@ def test_name() -> None:
     ]
     host = socket.gethostname()
     assert names == [f"bridge-{host}-moat", f"bridge-{host}-moat-test", f"bridge-{host}-a:|b"]
+
+
+@pytest.mark.parametrize("sync", [-1.0, 3601.0, float("nan"), float("inf")])
+def test_sync_that_makes_no_sense(sync: float, tmp_path: File) -> None:
+    options = ServerOptions(save=tmp_path, sync=sync)
+    with pytest.raises(ServerConfigError, match="sync"):
+        options.on(BrokerConfig(host="localhost"), ROOT)
