@@ -67,6 +67,24 @@ async def test_server_restarts(
             assert (await server.ask("cmd", "-C", ours, "entities"))[CELLAR] == "19.5"
 
 
+async def test_frozen_server(
+    hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
+) -> None:
+    """A server that hangs keeps no value from coming, and is used again when it goes on."""
+    with kind(alone) as server:
+        async with integration(hass, alone) as entry:
+            await until(lambda: connected(entry) == "one")
+            states = await describe_cellar(hass, other)
+            server.pause()
+            await other.put("cellar", 19.0)
+            await until(shows(hass, CELLAR, "19.0"), 1)
+            server.resume()
+            await until(lambda: connected(entry) == "one", 15)
+            await server.link("data", "cellar", "set", "-f", "-s", ":", "=19.5")
+            await until(shows(hass, CELLAR, "19.5"), 1)
+            assert states == ["19.0", "19.5"]
+
+
 async def test_another_server_takes_over(
     hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
 ) -> None:
