@@ -269,8 +269,11 @@ class Broker:
                 _LOGGER.warning("The broker has lost what it retained, or some of it")
             await session.subscribe(f"{self._root}/#")
             await session.barrier()
-            # our own changes are in the tree already: their echo would only cost time
-            await session.subscribe(f"{self._root}/#", no_local=True, retain_handling=2)
+            # Our own changes are in the tree already: their echo would only cost time. Some brokers do
+            # not change the options of a subscription that there is, so others take its place.
+            everything = (self._root, f"{self._root}/+/#")
+            await session.subscribe(*everything, no_local=True, retain_handling=2)
+            await session.unsubscribe(f"{self._root}/#")
             self._session = session
             if self.error is not None:
                 _LOGGER.info("The broker is back")
