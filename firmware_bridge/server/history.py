@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,6 +68,7 @@ class History:
         self._thread = ThreadPoolExecutor(1, "history")
         self._sizes: dict[str | None, int] | None = None
         self._problem: str | None = None
+        self._ongoing: set[asyncio.Task[None]] = set()
 
     @property
     def problem(self) -> str | None:
@@ -106,16 +107,8 @@ class History:
 
     async def flush(self) -> None:
         """Write what has come; what cannot be written waits for the next attempt."""
-        if not self._waiting and self._problem is None:
-            return
-        entries, self._waiting = self._waiting, []
-        try:
-            await self._write(entries)
-        except (OSError, sqlite3.Error) as err:
-            self._waiting = entries + self._waiting
-            self._failed(err)
-        else:
-            self._works()
+        if self._waiting or self._problem is not None:
+            await self._finish(self._flush())
 
     async def read[T](self, work: Callable[[Archive], T]) -> T:
         """Have something read, after all that has come is written. RefusedError if it fails."""
@@ -143,6 +136,8 @@ class History:
 
     async def close(self) -> None:
         """Write what is left, and close the file."""
+        while self._ongoing:
+            await asyncio.wait(self._ongoing)
         await self.flush()
         with contextlib.suppress(sqlite3.Error):
             await asyncio.get_running_loop().run_in_executor(self._thread, self._archive.close)
@@ -156,6 +151,23 @@ class History:
             if len(self._waiting) > _PORTION:
                 await self.flush()
             await asyncio.sleep(0)
+
+    async def _flush(self) -> None:
+        entries, self._waiting = self._waiting, []
+        try:
+            await self._write(entries)
+        except (OSError, sqlite3.Error) as err:
+            self._waiting = entries + self._waiting
+            self._failed(err)
+        else:
+            self._works()
+
+    async def _finish(self, work: Coroutine[None, None, None]) -> None:
+        """Do something to its end, even if whoever waits for it is cancelled."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._ongoing.add(task)
+        task.add_done_callback(self._ongoing.discard)
+        await asyncio.shield(task)
 
     async def _write(self, entries: Sequence[Entry]) -> None:
         await self._do(partial(self._archive.write, entries))
@@ -194,13 +206,17 @@ class History:
         except (OSError, sqlite3.Error) as err:
             if not damaged(err):
                 raise
-            reason = str(err)
+            await self._finish(self._renew(str(err)))
+        return await loop.run_in_executor(self._thread, work)
+
+    async def _renew(self, reason: str) -> None:
+        """Begin a new file, and say why."""
+        loop = asyncio.get_running_loop()
         aside = await loop.run_in_executor(self._thread, self._archive.put_aside)
         text = f"{self._config.file}: {reason}; put aside as {aside.name}"
         _LOGGER.error("The history is damaged, a new one is begun: %s", text)
         self._sizes = None
         self._report("damage", text)
-        return await loop.run_in_executor(self._thread, work)
 
     def _failed(self, error: Exception) -> None:
         text = f"{self._config.file}: {error}"

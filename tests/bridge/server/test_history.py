@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path as File
@@ -91,6 +92,32 @@ async def test_large_values_in_small_portions(tmp_path: File) -> None:
     assert len(await history.rows("a", 0, EVER)) == 18
     assert len(await values(history, "a")) == 50
     await history.close()
+
+
+async def test_cancelled(tmp_path: File) -> None:
+    """Who asks and goes away again, and a process that ends, take nothing with them."""
+    history = make(tmp_path / "h.db")
+    busy, going = threading.Event(), threading.Event()
+
+    def slow(_: Archive) -> None:
+        busy.set()
+        going.wait(10)
+
+    reading = asyncio.create_task(history.read(slow))
+    await asyncio.to_thread(busy.wait)
+    keep(history, "a", 1, NOW)
+    keep(history, "b", 2, NOW)
+    asking = asyncio.create_task(values(history, "a"))
+    await asyncio.sleep(0.01)  # it waits for the thread
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    going.set()
+    await reading
+    await history.close()
+    again = make(tmp_path / "h.db")
+    assert [await values(again, "a"), await values(again, "b")] == [[1], [2]]
+    await again.close()
 
 
 async def test_age(tmp_path: File) -> None:
