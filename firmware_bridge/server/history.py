@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _BATCH: Final = 1.0
 _CLEANING: Final = 3600.0
+_AGAIN: Final = 60.0  # seconds until cleaning is tried again
 _WAITING: Final = 200_000  # entries that may wait for the disk
 _SLICE: Final = 500  # paths, or nodes, in one go
 _PORTION: Final = 10_000  # entries that are written in one go at the start
@@ -68,6 +69,7 @@ class History:
         self._thread = ThreadPoolExecutor(1, "history")
         self._sizes: dict[str | None, int] | None = None
         self._problem: str | None = None
+        self._unclean = False
         self._ongoing: set[asyncio.Task[None]] = set()
 
     @property
@@ -97,17 +99,17 @@ class History:
     async def run(self) -> None:
         """Write what has come, and forget what is too old or too much, for ever."""
         await self._begin()
-        cleaned = self._clock.monotonic() - _CLEANING
+        due = self._clock.monotonic()
         while True:
             await asyncio.sleep(_BATCH)
             await self.flush()
-            if self._problem is None and self._clock.monotonic() - cleaned >= _CLEANING:
-                cleaned = self._clock.monotonic()
+            if self._clock.monotonic() >= due and (self._problem is None or self._unclean):
                 await self.clean()
+                due = self._clock.monotonic() + (_AGAIN if self._unclean else _CLEANING)
 
     async def flush(self) -> None:
         """Write what has come; what cannot be written waits for the next attempt."""
-        if self._waiting or self._problem is not None:
+        if self._waiting:
             await self._finish(self._flush())
 
     async def read[T](self, work: Callable[[Archive], T]) -> T:
@@ -132,7 +134,12 @@ class History:
             while await self._do(self._archive.tidy):
                 pass
         except (OSError, sqlite3.Error) as err:
+            self._unclean = True
             self._failed(err)
+        else:
+            self._unclean = False
+            if not self._waiting:
+                self._works()
 
     async def close(self) -> None:
         """Write what is left, and close the file."""
@@ -160,7 +167,8 @@ class History:
             self._waiting = entries + self._waiting
             self._failed(err)
         else:
-            self._works()
+            if not self._unclean:
+                self._works()
 
     async def _finish(self, work: Coroutine[None, None, None]) -> None:
         """Do something to its end, even if whoever waits for it is cancelled."""

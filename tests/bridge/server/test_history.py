@@ -21,6 +21,7 @@ from firmware_bridge.server.records import Record, pack
 from firmware_bridge.server.retention import Keep
 from tests.bridge.server.clock import StoppedClock
 from tests.support.running import running
+from tests.support.wait import until
 
 NOW = 1_800_000_000.0
 EVER = 1e12
@@ -260,6 +261,36 @@ async def test_full_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> Non
     found = await values(history, "a")
     assert found[0] == "first"
     assert [int(each) for each in found[1:]] == list(range(1, 3001))
+    await history.close()
+
+
+async def test_cleaning_fails(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is a problem until cleaning works, whatever is written; it is tried again soon."""
+    monkeypatch.setattr(history_module, "_BATCH", 0.001)
+    told, clock = Told(), StoppedClock(NOW)
+    history = make(tmp_path / "h.db", clock, report=told.report)
+    attempts: list[Archive] = []
+    vacuum = Archive.tidy
+
+    def fails(archive: Archive) -> bool:
+        attempts.append(archive)
+        raise sqlite3.OperationalError("no room to clean")
+
+    monkeypatch.setattr(Archive, "tidy", fails)
+    async with running(history.run()):
+        await until(lambda: told)
+        for number in range(3):
+            keep(history, "a", number, NOW + number)
+            await eventually(history, "a", list(range(number + 1)))
+        assert [kind for kind, _ in told] == ["disk"]
+        assert "no room to clean" in str(history.problem)
+        assert len(attempts) == 1
+        clock.advance(60)
+        await until(lambda: len(attempts) == 2)
+        monkeypatch.setattr(Archive, "tidy", vacuum)
+        clock.advance(60)
+        await until(lambda: history.problem is None)
+        assert told[1:] == [("disk", None)]
     await history.close()
 
 
