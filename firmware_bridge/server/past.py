@@ -114,7 +114,8 @@ class Past:
         intervals = math.ceil(max(end - start, 0.0) / step)
         if question.newest is not None and intervals > question.newest:
             start += (intervals - question.newest) * step
-        elif intervals > MOST_SAMPLES:
+            intervals = question.newest
+        if intervals > MOST_SAMPLES:
             raise type_error(f"step is too small: {intervals} samples, at most {MOST_SAMPLES}")
         sampler = Sampler(step, start, question.item)
         held = await history.read(lambda archive: archive.held(topic, start))

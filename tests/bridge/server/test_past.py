@@ -148,6 +148,7 @@ async def test_samples_end_now(server: Server, caller: Caller) -> None:
         ([A, {"step": 0}], "step is at least 0.001"),
         ([A, {"step": -5}], "step is at least 0.001"),
         ([A, PAST, {"step": 0.01}], f"step is too small: .* at most {MOST_SAMPLES}"),
+        ([A, PAST, PAST + 101, {"step": 0.001, "n": MOST_SAMPLES + 1}], "100001 samples, at most"),
     ],
 )
 async def test_wrong_questions(
@@ -159,6 +160,13 @@ async def test_wrong_questions(
     assert (error.name, error.arguments[0]) == ("_rErr", "TypeError")
     assert re.search(told, error.arguments[1])
     assert await caller.call(["d", "get"], A) == [1, "me", PAST]
+
+
+async def test_as_many_samples_as_allowed(server: Server, caller: Caller) -> None:
+    """It is the number of samples that counts, not how long the history is."""
+    say(server, 0, 1)
+    ask: dict[str, Any] = {"step": 0.001, "n": 3}
+    assert len(await caller.stream(HIST, A, PAST, PAST + 1e6, ask)) == 3
 
 
 async def test_no_numbers_at_all(server: Server, caller: Caller) -> None:
