@@ -24,8 +24,7 @@ class Certificate:
 
     def renew(self) -> None:
         """Read both again, for connections to come (blocking). CertificateError: nothing changed."""
-        _context(self.file, self.key)
-        self.context.load_cert_chain(self.file, self.key, password="")
+        self.context = _context(self.file, self.key)
 
 
 def _context(file: File, key: File | None) -> ssl.SSLContext:

@@ -175,6 +175,27 @@ async def test_renewed(serve: Start, tmp_path: File, authority: Authority, peer:
         await connection.close()
 
 
+def test_changed_while_it_is_read(
+    tmp_path: File, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is read is used as a whole, even if the file is broken right after."""
+    certificate = write(authority.issue(), tmp_path)
+    load = ssl.SSLContext.load_cert_chain
+
+    def and_break(context: ssl.SSLContext, *args: Any, **options: Any) -> None:
+        load(context, *args, **options)
+        (tmp_path / "server.pem").write_text("nonsense")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", and_break)
+    former = certificate.context
+    certificate.renew()
+    renewed = certificate.context
+    assert renewed is not former
+    with pytest.raises(CertificateError):
+        certificate.renew()
+    assert certificate.context is renewed
+
+
 def test_unusable_certificates(tmp_path: File, authority: Authority) -> None:
     """What is wrong is told with the name of the file."""
     one = authority.issue()
