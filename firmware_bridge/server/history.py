@@ -103,9 +103,10 @@ class History:
         while True:
             await asyncio.sleep(_BATCH)
             await self.flush()
-            if self._clock.monotonic() >= due and (self._problem is None or self._unclean):
+            now = self._clock.monotonic()
+            if now >= due and (self._problem is None or self._unclean):
                 await self.clean()
-                due = self._clock.monotonic() + (_AGAIN if self._unclean else _CLEANING)
+                due = now + (_AGAIN if self._unclean else _CLEANING)
 
     async def flush(self) -> None:
         """Write what has come; what cannot be written waits for the next attempt."""
