@@ -1,6 +1,7 @@
 """The file that holds former values: SQLite, used by one thread at a time."""
 
 import heapq
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path as File
@@ -196,7 +197,8 @@ class Archive:
 
     def _base(self) -> sqlite3.Connection:
         if self._opened is None:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            self.file.parent.mkdir(0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             base = sqlite3.connect(self.file, check_same_thread=False)
             try:
                 self._prepare(base)

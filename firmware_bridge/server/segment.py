@@ -138,7 +138,7 @@ def _make_folder(folder: File, base: File) -> None:
         return
     if folder != base:
         _make_folder(folder.parent, base)
-    folder.mkdir(parents=folder == base, exist_ok=True)
+    folder.mkdir(0o700, parents=folder == base, exist_ok=True)
     _sync_folder(folder.parent)
 
 

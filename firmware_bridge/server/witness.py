@@ -14,6 +14,7 @@ from .records import Record
 TOPIC: Final = "run/moat-bridge"
 """Below the root; the server's name follows."""
 _NO_ORIGIN: Final = "via:"
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class Standing(Enum):
@@ -65,7 +66,7 @@ class Witness:
         said = {"lineage": self._lineage, "number": number, "time": now}
         if self._file is not None:
             temporary = self._file.with_name(f"{self._file.name}.tmp")
-            with temporary.open("w") as target:
+            with os.fdopen(os.open(temporary, _NEW, 0o600), "w") as target:
                 json.dump(said, target)
                 target.flush()
                 os.fsync(target.fileno())

@@ -121,6 +121,18 @@ async def test_cancelled(tmp_path: File) -> None:
     await again.close()
 
 
+async def test_private(tmp_path: File) -> None:
+    """Values may be secret: what belongs to the history is for its owner alone."""
+    folder = tmp_path / "data"
+    history = make(folder / "h.db")
+    keep(history, "a", 1, NOW)
+    await history.flush()
+    assert sorted(each.name for each in folder.iterdir()) == ["h.db", "h.db-shm", "h.db-wal"]
+    assert {each.stat().st_mode & 0o777 for each in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    await history.close()
+
+
 async def test_age(tmp_path: File) -> None:
     """Each prefix its own; what still held then stays, unless it was deleted."""
     clock = StoppedClock(NOW)

@@ -117,6 +117,21 @@ async def test_written_and_read_again(tmp_path: File) -> None:
     third.journal.close("")
 
 
+async def test_private(tmp_path: File) -> None:
+    """What others on the machine may not read; a directory that is there stays as it is."""
+    shared = tmp_path / "shared"
+    shared.mkdir(0o755)
+    shared.chmod(0o755)
+    for directory, mode in ((tmp_path / "new", 0o700), (shared, 0o755)):
+        async with keeping(directory) as keeper:
+            keeper.write("a", 1)
+            await until(lambda: keeper.journal.files)
+        assert directory.stat().st_mode & 0o777 == mode
+        files = [each for each in directory.rglob("*") if each.is_file()]
+        assert files
+        assert {each.stat().st_mode & 0o777 for each in files} == {0o600}
+
+
 async def test_rotation_and_compaction(tmp_path: File) -> None:
     """Segments follow each other; after some, the tree is written anew; old chains go."""
     clock = StoppedClock()

@@ -35,6 +35,7 @@ def test_remembered(tmp_path: File) -> None:
     one = Witness(file)
     one.load()
     said = one.renew(10.0)
+    assert file.stat().st_mode & 0o777 == 0o600
     again = Witness(file)
     again.load()
     assert (again.judge(said), again.time) == (Standing.KEPT, 10.0)
