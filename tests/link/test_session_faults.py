@@ -15,7 +15,6 @@ from firmware_bridge.link.errors import (
     ConnectionLostError,
     LinkError,
     NoAnswerError,
-    TakenOverError,
 )
 from firmware_bridge.link.mqtt_packets import Publish
 from tests.support.fake_broker import PINGRESP, FakeBroker, Peer, packet, publish, text
@@ -114,7 +113,7 @@ async def test_half_open_with_data_under_way() -> None:
     ("code", "kind", "words"),
     [
         (0x87, AuthenticationError, "not authorized"),
-        (0x8E, TakenOverError, "taken over"),
+        (0x8E, ConnectionLostError, "taken over"),
         (0x98, ConnectionLostError, "administrative"),
         (0x8B, ConnectionLostError, "shutting down"),
     ],

@@ -147,6 +147,7 @@ async def test_the_history(
     config = ServerConfig(
         broker=BrokerConfig(host=broker.host, port=broker.port),
         root=ROOT,
+        name="srv",
         listeners=(Listener(port=0),),
         history=HistoryConfig(file=tmp_path / "h.db", keep={"": Keep()}),
     )

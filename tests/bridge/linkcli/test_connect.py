@@ -236,6 +236,7 @@ async def test_not_let_in(ask: Ask, broker: Mosquitto, tmp_path: File) -> None:
     config = ServerConfig(
         broker=BrokerConfig(host=broker.host, port=broker.port),
         root=ROOT,
+        name="srv",
         listeners=(Listener(port=0),),
         tokens={"me": "0123456789ab"},
         anonymous=False,
