@@ -57,11 +57,6 @@ class Decider:
         """How many nodes are known."""
         return len(self._nodes)
 
-    @property
-    def faulty(self) -> frozenset[str]:
-        """The topics that cannot be translated."""
-        return frozenset(self._faulty)
-
     def blame(self, topics: Iterable[str]) -> None:
         """Take note of topics that could not be translated before; good news will clear that."""
         self._faulty.update(topics)
@@ -82,6 +77,7 @@ class Decider:
         for node in self._nodes.values():
             node.told = node.fresh = node.waiting = None
             node.due = inf
+            self._weigh(node)
 
     def inside_read(self) -> None:
         """Take note that all there is inside was told."""
@@ -110,6 +106,7 @@ class Decider:
         actions: list[Action] = []
         for topic in self._order[-limit:]:
             actions += self._settle(topic, self._nodes[topic], now)
+            self._weigh(self._nodes[topic])
         del self._order[-limit:]
         return actions
 
@@ -124,7 +121,9 @@ class Decider:
             if node.told is None or told.meta.time > node.told.meta.time:
                 node.told = told
             return []
-        return self._settle(topic, node, now) + self._told(topic, node, told, now)
+        actions = self._settle(topic, node, now) + self._told(topic, node, told, now)
+        self._weigh(node)
+        return actions
 
     def _told(self, topic: str, node: Node, told: Told, now: float) -> list[Action]:
         ours = told.meta.origin == self.origin
@@ -146,20 +145,23 @@ class Decider:
 
     def hear(self, topic: str, heard: Heard, now: float) -> list[Action]:
         """Take a message from outside."""
-        node = self._node(topic, len(heard.payload))
+        node = self._node(topic, heard)
         if node is None:
             return []
-        if not self.running:
+        actions: list[Action] = []
+        if self.running:
+            actions = self._settle(topic, node, now) + self._heard(topic, node, heard, now)
+        else:
             node.fresh = heard
-            return []
-        return self._settle(topic, node, now) + self._heard(topic, node, heard, now)
+        self._weigh(node)
+        return actions
 
     def _heard(self, topic: str, node: Node, heard: Heard, now: float) -> list[Action]:
         if heard.meta is not None and heard.meta.origin == self.origin:
             return self._echoed(topic, node, heard, now)
         if not heard.payload and not heard.retained:
             return []  # nothing was said, and nothing deleted
-        self._keep(node, heard)
+        node.heard = heard
         if (rule := self.rules.find(topic)) is None:
             return []
         try:
@@ -202,6 +204,7 @@ class Decider:
                 actions += self._fault(topic, str(err), heard.payload)
             if node.heard is not heard:
                 actions += self._look_again(topic, node, rule, now)
+            self._weigh(node)
         self._soonest = min((self._nodes[topic].due for topic in self._due), default=inf)
         return actions
 
@@ -226,7 +229,7 @@ class Decider:
         """Bring the two sides of a node together, after both have been read."""
         told, node.told = node.told, None
         before, fresh, node.fresh = node.heard, node.fresh, None
-        self._keep(node, fresh)
+        node.heard = fresh
         node.sent = 0
         lacks = node.known and (told is None or told.meta.time < node.inside)
         if told is not None and (not node.known or told.meta.time > node.inside):
@@ -292,7 +295,7 @@ class Decider:
 
     def _echoed(self, topic: str, node: Node, heard: Heard, now: float) -> list[Action]:
         """Take what we have sent ourselves; it may have overtaken something newer."""
-        self._keep(node, heard)
+        node.heard = heard
         node.sent = max(0, node.sent - 1)
         if node.sent or heard.meta is None or heard.meta.time >= node.outside or node.waiting:
             return []
@@ -359,6 +362,8 @@ class Decider:
             return False
 
     def _decoded(self, heard: Heard, rule: Rule) -> Value:
+        if heard.size:
+            raise CodecError(f"{heard.size} bytes are too many")
         if not heard.payload:
             return ABSENT
         if heard.text and not rule.marked and heard.meta and heard.meta.origin == self.origin:
@@ -368,20 +373,21 @@ class Decider:
 
     # Keeping
 
-    def _node(self, topic: str, size: int = 0) -> Node | None:
+    def _node(self, topic: str, heard: Heard | None = None) -> Node | None:
+        """Return a node, or None if there is no room for it, or for what is heard of it."""
         node = self._nodes.get(topic)
-        if node is None:
-            if len(self._nodes) >= MAX_NODES or self._bytes + size > MAX_BYTES:
-                self.dropped += 1
-                return None
-            node = self._nodes[topic] = Node()
-        return node
+        grows = 0 if heard is None else len(heard.payload)
+        if node is not None:
+            grows -= node.spare(reading=not self.running)
+        if (node is None and len(self._nodes) >= MAX_NODES) or self._bytes + grows > MAX_BYTES:
+            self.dropped += 1
+            return None
+        return self._nodes.setdefault(topic, Node()) if node is None else node
 
-    def _keep(self, node: Node, heard: Heard | None) -> None:
-        self._bytes += (len(heard.payload) if heard else 0) - (
-            len(node.heard.payload) if node.heard else 0
-        )
-        node.heard = heard
+    def _weigh(self, node: Node) -> None:
+        """Count anew what is remembered of a node."""
+        self._bytes += node.held - node.weight
+        node.weight = node.held
 
     def _schedule(self, topic: str, node: Node, when: float) -> None:
         node.due = when

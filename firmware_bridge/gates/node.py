@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Final
+from typing import Final, Self
 
 from ..link.codec import ABSENT, RemoteObject, Value
 from ..link.meta import Meta
 from .alike import alike
-from .codecs import written
+from .codecs import MAX_PAYLOAD, written
 from .plain import CodecError
 from .table import Rule
 
@@ -15,6 +15,7 @@ FUTURE: Final = 60.0
 """Seconds: times that are further ahead of our clock are not believed."""
 LIVE: Final = "live"
 """Keyword of what was not retained outside: it is not put back there."""
+_BEGINNING: Final = 1_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,15 @@ class Heard:
     text: bool = False
     meta: Meta | None = None
     retained: bool = False
+    size: int = 0
+    """Bytes of a message that is too long; its payload is only the beginning."""
+
+    @classmethod
+    def of(cls, payload: bytes, *, text: bool, meta: Meta | None, retained: bool) -> Self:
+        """Return what has to be kept of a message."""
+        if len(payload) <= MAX_PAYLOAD:
+            return cls(payload, text, meta, retained)
+        return cls(payload[:_BEGINNING], text, meta, retained, len(payload))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,27 @@ class Node:
     correct_after: float = -inf
     told: Told | None = None
     fresh: Heard | None = None
+    """What was heard while both sides are read."""
+    weight: int = 0
+    """What was `held` when the gate last counted."""
+
+    @property
+    def held(self) -> int:
+        """Bytes of payloads that are remembered."""
+        waiting = None if self.waiting is None else self.waiting[0]
+        return (
+            (len(self.heard.payload) if self.heard is not None else 0)
+            + (len(self.fresh.payload) if self.fresh is not None else 0)
+            + (len(waiting.payload) if waiting is not None and waiting is not self.heard else 0)
+        )
+
+    def spare(self, *, reading: bool) -> int:
+        """Bytes of what the next message is to replace."""
+        if reading:
+            return 0 if self.fresh is None else len(self.fresh.payload)
+        if self.heard is None or (self.waiting is not None and self.waiting[0] is self.heard):
+            return 0
+        return len(self.heard.payload)
 
 
 def adopt(node: Node, told: Told, origin: str, now: float) -> None:

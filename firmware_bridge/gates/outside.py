@@ -122,7 +122,9 @@ class Outside:
         if (problem := unfit(below)) is not None:
             self._on_unfit(topic, problem)
             return
-        self._on_heard(below, Heard(packet.payload, packet.text, _meta(packet.meta), packet.retain))
+        meta = _meta(packet.meta)
+        heard = Heard.of(packet.payload, text=packet.text, meta=meta, retained=packet.retain)
+        self._on_heard(below, heard)
 
 
 def _meta(text: str | None) -> Meta | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings, strategies as st
 
-from firmware_bridge.gates.codecs import Json, make
+from firmware_bridge.gates.codecs import MAX_PAYLOAD, Json, make
 from firmware_bridge.gates.decide import Decider
 from firmware_bridge.gates.node import LIVE, Fault, Heard, Send, Told, Write
 from firmware_bridge.gates.table import One, Table
@@ -276,11 +276,11 @@ def test_unreadable_and_readable_again():
     gate = running()
     [fault] = gate.hear("x", heard("{"), NOW)
     assert fault.topic == "x"
-    assert gate.faulty == {"x"}
     well, write = gate.hear("x", heard("5"), NOW)
     assert well == Fault("x", None)
     assert write.value == 5
-    assert not gate.faulty
+    [write] = gate.hear("x", heard("6"), NOW)
+    assert write.value == 6
 
 
 def test_other_rules_are_applied_to_what_is_there():
@@ -352,6 +352,49 @@ def test_too_many_nodes(monkeypatch):
         gate.hear(f"n{number}", heard("1"), NOW)
     assert gate.count == 2
     assert gate.dropped == 3
+
+
+def test_too_many_bytes(monkeypatch):
+    """What is remembered stays within its limit, while it is read and later."""
+    monkeypatch.setattr("firmware_bridge.gates.decide.MAX_BYTES", 100)
+    gate = decider("text")
+    for _ in range(2):  # what is known from before counts while all is read anew
+        for number in range(5):
+            gate.hear(f"n{number}", heard("x" * 30), NOW)
+        both_read(gate, NOW)
+        gate.begin()
+    assert gate.dropped == 2 + 5
+    both_read(gate, NOW)
+    [write] = gate.hear("n0", heard("y" * 100), NOW)
+    assert write.value == "y" * 100
+    assert gate.hear("n1", heard("z"), NOW) == []
+    gate.hear("n0", heard(""), NOW)
+    [write] = gate.hear("n1", heard("z"), NOW)
+    assert write.value == "z"
+    assert gate.hear("n2", heard("z" * 100), NOW) == []
+
+
+def test_what_waits_counts(monkeypatch):
+    monkeypatch.setattr("firmware_bridge.gates.decide.MAX_BYTES", 100)
+    gate = running("text", speed=10.0)
+    for payload in ("", "x" * 50):
+        gate.hear("n", heard(payload), NOW)
+    gate.hear("n", Heard(b"y" * 50, meta=Meta(G, NOW)), NOW)  # our own, from before
+    assert gate.hear("m", heard("z"), NOW) == []
+    assert gate.dropped == 1
+    [write] = gate.due(NOW + 10)[:1]
+    assert write.value == "x" * 50
+    assert gate.hear("m", heard("z"), NOW + 10)
+
+
+def test_of_a_message_too_long_the_beginning_is_kept():
+    gate = running("text")
+    long = Heard.of(b"x" * (MAX_PAYLOAD + 1), text=False, meta=None, retained=True)
+    assert len(long.payload) == 1000
+    [fault] = gate.hear("x", long, NOW)
+    assert fault.problem == "262145 bytes are too many"
+    right = Heard.of(b"x" * MAX_PAYLOAD, text=False, meta=None, retained=True)
+    assert len(right.payload) == MAX_PAYLOAD
 
 
 # Any interleaving
