@@ -52,11 +52,12 @@ LANGUAGES: Final = tuple(_NAMES)
 
 def device_id(name: Path) -> str:
     """Return the device id of a gate; names that are no ids get a number that is theirs."""
-    text = "gate-" + "-".join(map(str, name))
-    if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) and all(isinstance(each, str) for each in name):
-        return text
-    number = hashlib.sha256(name.topic.encode()).hexdigest()[:8]
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[:50] + "-" + number
+    match name.elements:
+        case (str(only),) if re.fullmatch(r"[A-Za-z0-9_-]{1,59}", only):
+            return f"gate-{only}"
+    number = hashlib.sha256(name.topic.encode()).hexdigest()[:12]
+    text = re.sub(r"[^A-Za-z0-9_-]+", "_", "-".join(map(str, name)))
+    return f"gate_{text[:46]}-{number}"  # not what a single name can be
 
 
 def description(name: Path, service: Path, language: str = "en") -> dict[Key, Value]:

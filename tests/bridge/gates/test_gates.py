@@ -55,7 +55,7 @@ async def test_entries_come_change_and_go(broker, inside, outside):
     async with driven(broker):
         await inside.set("gate.a.b", entry())
         await runs(inside, "a.b")
-        await until(lambda: inside.message("device.gate-a-b"))
+        await until(lambda: inside.message("device.gate_a-b-c14cddc033f6"))
         plug = {"v": 1, "alive": Path("run", "host", "gate", "a", "b")}
         await inside.set("device.plug", plug)  # lives by the gate
         await inside.set("home.x", 1)
@@ -67,7 +67,7 @@ async def test_entries_come_change_and_go(broker, inside, outside):
         assert outside.payloads("ext/js/x") == [b"1"]
         await inside.delete("gate.a.b")
         await until(lambda: inside.message("run.host.gate.a.b") is None)
-        await until(lambda: inside.message("device.gate-a-b") is None)
+        await until(lambda: inside.message("device.gate_a-b-c14cddc033f6") is None)
         await until(lambda: inside.message("run.gate.a.b") is None)
         assert inside.message("device.plug")
 
@@ -151,7 +151,18 @@ def test_descriptions_are_right():
             about = description(name, Path("run", "host", "h", "gates"), language)
             _, issues = parse_device(device_id(name), about)
             assert not issues
-    assert device_id(Path("a", "5")) != device_id(Path("a", 5))
+
+
+def test_every_gate_has_a_device_of_its_own():
+    """Whatever it is called."""
+    names = [
+        *(Path("a-b"), Path("a", "b"), Path("a.b"), Path("a_b"), Path("a", "5"), Path("a", 5)),
+        *(Path("a b"), Path("x" * 59), Path("x" * 60), Path("x" * 70), Path("x" * 71)),
+    ]
+    names += [Path(device_id(each).removeprefix("gate-")) for each in names[1:]]
+    names = list(dict.fromkeys(names))
+    assert len({device_id(each) for each in names}) == len(names)
+    assert device_id(Path("a-b")) == "gate-a-b"
 
 
 class TestWithOurServer:
