@@ -62,7 +62,6 @@ class Job:
         self._gate: Gate | None = None
         self._service: Service | None = None
         self._delay = FIRST
-        self._faulty = False
 
     @property
     def service(self) -> Path:
@@ -156,14 +155,14 @@ class Job:
 
     async def _attempt(self, gate: Gate, service: Service) -> tuple[str, float]:
         """Run the gate once; return why it has ended, and how long to wait at most."""
-        proof: list[asyncio.TimerHandle] = []
+        up = asyncio.Event()
 
         def on_running() -> None:
             self._become("running")
             service.update("running")
-            loop = asyncio.get_running_loop()
-            proof.append(loop.call_later(PROVEN, self._proven))
+            up.set()
 
+        proving = asyncio.ensure_future(self._prove(up))
         try:
             await gate.run(on_running)
         except _AWAY as err:
@@ -174,16 +173,15 @@ class Job:
             _LOGGER.exception("Gate %s has a bug", self.name)
             return f"{type(err).__name__}: {err}", LONGEST
         finally:
-            for timer in proof:
-                timer.cancel()
+            proving.cancel()
+            await asyncio.wait([proving])
         return "it ended", LONGEST
 
-    def _proven(self) -> None:
+    async def _prove(self, up: asyncio.Event) -> None:
+        """When the gate has run for long enough, forget what was wrong before."""
+        await up.wait()
+        await asyncio.sleep(PROVEN)
         self._delay = FIRST
-        task = asyncio.ensure_future(self._clear())
-        self._clearing = task  # so that it is not collected
-
-    async def _clear(self) -> None:
         with contextlib.suppress(LinkError):
             await self._link.clear_error(PLACE / self.name)
 

@@ -165,6 +165,23 @@ def test_every_gate_has_a_device_of_its_own():
     assert device_id(Path("a-b")) == "gate-a-b"
 
 
+async def test_a_gate_that_ends_leaves_nothing_behind(broker, inside, monkeypatch):
+    """Not even while it takes back its error."""
+    clearing = asyncio.Event()
+
+    async def clear_error(*_):
+        clearing.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("firmware_bridge.gates.job.PROVEN", 0.0)
+    monkeypatch.setattr("firmware_bridge.link.client.Link.clear_error", clear_error)
+    await inside.set("gate.js", entry())
+    before = asyncio.all_tasks()
+    async with driven(broker):
+        await asyncio.wait_for(clearing.wait(), 10)
+    assert asyncio.all_tasks() <= before
+
+
 class TestWithOurServer:
     """Our server remembers deletions."""
 
