@@ -205,8 +205,9 @@ async def test_exchanges_of_all(serve: Start, join: Start) -> None:
     """Many may be open in total; who has a few already is told so, others can work."""
     server = await serve(limits=Limits(all_exchanges=100))
     greedy, other = await join(server, "_greedy"), await join(server, "_other")
+    stamp = server.new_stamp()
     for number in range(1, 201):
-        greedy.send([4 * number, ["i", "sync"], 1000])
+        greedy.send([4 * number, ["i", "sync"], stamp])
     heard = [await greedy.hear() for _ in range(100)]
     assert all("too many" in str(frame[1].arguments) for frame in heard)
     assert server.clients.find("_greedy").connection.exchanges == 100
