@@ -52,8 +52,8 @@ type Listen = Callable[[str, Message | None, Publish], None]
 class Broker:
     """Keeps a session with the broker, and survives the loss of it.
 
-    `special` gets what concerns the server itself, below `run`: (topic below the root, message, or None
-    if it cannot be understood, packet).
+    `special` gets what concerns the server itself, below `run`: (topic below the root as we spell it,
+    message, or None if it cannot be understood, packet).
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Broker:
         self._backoff = backoff or Backoff(0.5, 15.0)
         self._session: Session | None = None
         self._witness = witness or Witness()
-        self._witness_topic = f"{TOPIC}/{name}"
+        self._witness_topic = (TOPIC / name).topic
         self._testimony: Value = ABSENT
         self._vouched = 0
         self._vouching = asyncio.Lock()
@@ -307,7 +307,7 @@ class Broker:
         if topic.startswith("run/"):
             if topic == self._witness_topic and message is not None:
                 self._testimony = message.value
-            self._special(topic, message, packet)
+            self._special("/".join(_levels(topic)), message, packet)
             if not packet.retain:
                 return
         if message is None:

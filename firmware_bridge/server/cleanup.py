@@ -1,10 +1,13 @@
 """What clients leave behind: stale ids and announcements go, services that vanish become errors. Pure."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..link.codec import ABSENT, Key, Value
+from ..link.errors import EncodeError
+from ..link.path import Path
 
 _LEFT_OVER: Final = 15.0
 """Seconds for somebody of whom only traces are known to give a sign of life."""
@@ -64,12 +67,9 @@ class Cleanup:
 
     def keeper(self, value: Value, now: float) -> None:
         """Take note of who clears away."""
-        match value:
-            case {"id": str(name)}:
-                self._keeper = name
-                self._client(name, now)
-            case _:
-                self._keeper = None
+        self._keeper = _owner(value)
+        if self._keeper is not None:
+            self._client(self._keeper, now)
 
     def identity(self, name: str, *, there: bool, now: float) -> None:
         """Take note of a client's record."""
@@ -90,7 +90,7 @@ class Cleanup:
     def service(self, topic: str, value: Value, now: float) -> None:
         """Take note of an announcement, or of its withdrawal."""
         place = self._places.get(topic)
-        owner = value.get("id") if isinstance(value, dict) else None
+        owner = _owner(value)
         match value, owner:
             case dict() as said, str(owner):
                 self._keep(topic)
@@ -172,3 +172,12 @@ class Cleanup:
 
     def _complain(self, topic: str, said: dict[Key, Value]) -> None:
         self._actions.append((ERROR + topic, said))
+
+
+def _owner(said: Value) -> str | None:
+    """Return whose id is in an announcement, as topics spell it."""
+    match said:
+        case {"id": str(name)}:
+            with contextlib.suppress(EncodeError):
+                return Path(name).topic
+    return None

@@ -1,7 +1,6 @@
 """The server: tree, journal, clients, broker and the other servers, put together."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -10,13 +9,13 @@ from typing import Final
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Key, Value
 from ..link.connection import Answer, Request
-from ..link.errors import ConnectionLostError, LinkError, RemoteError
+from ..link.errors import LinkError
+from ..link.identity import MAIN, STAMPS
 from ..link.message import Message
-from ..link.meta import Meta
 from ..link.mqtt_packets import Publish
 from ..link.path import Path
 from .broker import Broker
-from .cleanup import HOST, ID, KEEPER, Cleanup
+from .caretaker import Caretaker
 from .clients import Clients
 from .commands import Commands
 from .config import ServerConfig
@@ -28,9 +27,8 @@ from .keys import Keys
 from .namesake import Namesake
 from .office import Office
 from .peers import Peers
-from .relay import relay
+from .routes import Routes
 from .stamps import Stamps
-from .store import RUN
 from .sync import Agreement
 from .tokens import Tokens
 from .tree import Tree
@@ -42,8 +40,7 @@ _START: Final = 10.0  # seconds to wait for the broker before serving without it
 _START_FROM_FILES: Final = 1.0
 _TIDY: Final = 0.5  # seconds between two looks for what dead clients have left
 _EXPIRY: Final = 900.0  # seconds between two looks for errors to forget
-_MAIN: Final = "run/service/main/"
-_PING: Final = "run/ping/id/"
+_MAIN: Final = f"{MAIN.topic}/"
 
 
 class Server:
@@ -61,26 +58,11 @@ class Server:
         self.clients.commands = Commands(self.tree, self)
         self.doors = Doors(config.listeners, self.clients.admit, self.clients.dismiss)
         self.keys = Keys(config, self._tokens, revoked=self.clients.revoke, report=self._about_keys)
-        self.cleanup = Cleanup()
         self._witness = Witness(
             config.journal.directory / "broker.json" if config.journal else None
         )
-        self.broker = Broker(
-            config.broker,
-            config.root,
-            config.name,
-            self.tree,
-            special=self._special,
-            on_connected=self._connected,
-            witness=self._witness,
-            namesake=Namesake(
-                config.broker,
-                config.root,
-                config.name,
-                ours=self._is_ours,
-                addresses=lambda: self.addresses,
-            ),
-        )
+        self.broker = self._new_broker()
+        self.caretaker = Caretaker(config.name, self.tree, self.broker)
         self.peers = Peers(
             config.name,
             self.tree,
@@ -99,17 +81,13 @@ class Server:
         )
         self.tree.tell = self.broker.tell
         self.journal: Journal | None = None
-        self.history: History | None = None
-        if config.history is not None:
-            self.history = self.clients.commands.past.history = History(
-                config.history, self.clock, snapshot=self.tree.snapshot, report=self._forgotten
-            )
-            self.tree.remember = self.history.append
+        self.history = self._new_history()
         self._stop = asyncio.Event()
         self._patience = _START
         self._stamps = Stamps()
+        self._stamp_topic = (STAMPS / config.name).topic
+        self._routes = Routes(config.name, self.clients, self.peers)
         self._notices: set[asyncio.Task[None]] = set()
-        self._silent: set[str] = set()
 
     @property
     def election(self) -> Election:
@@ -120,6 +98,35 @@ class Server:
     def addresses(self) -> list[tuple[str, int]]:
         """Where clients can connect."""
         return [(each.host, each.port) for each in self.doors.addresses]
+
+    def _new_broker(self) -> Broker:
+        config = self.config
+        return Broker(
+            config.broker,
+            config.root,
+            config.name,
+            self.tree,
+            special=self._special,
+            on_connected=self._connected,
+            witness=self._witness,
+            namesake=Namesake(
+                config.broker,
+                config.root,
+                config.name,
+                ours=self._is_ours,
+                addresses=lambda: self.addresses,
+            ),
+        )
+
+    def _new_history(self) -> History | None:
+        if self.config.history is None:
+            return None
+        history = History(
+            self.config.history, self.clock, snapshot=self.tree.snapshot, report=self._forgotten
+        )
+        self.clients.commands.past.history = history
+        self.tree.remember = history.append
+        return history
 
     # What commands need
 
@@ -144,10 +151,7 @@ class Server:
 
     def knows(self, client_id: str) -> bool:
         """Whether a client is connected, or has an identity at the broker."""
-        if self.clients.find(client_id) is not None:
-            return True
-        node = self.tree.store.find(["run", "id", client_id])
-        return node is not None and node.alive and client_id not in self._silent
+        return self.clients.find(client_id) is not None or self.caretaker.knows(client_id)
 
     def new_stamp(self) -> int:
         """Return the next number for somebody to publish."""
@@ -159,28 +163,7 @@ class Server:
 
     async def forward(self, route: tuple[Value, ...], request: Request) -> Answer:
         """Have another client or server carry a command out."""
-        match route:
-            case ("cl", name, *rest):
-                client = self.clients.find(name)
-                if client is None:
-                    raise RemoteError("_EKyErr", (name,))
-                return await relay(request, client.connection, rest)
-            case ("srv", self.name, "cl"):
-                return len(self.clients.names)
-            case ("srv", self.name, "cl", *rest):
-                return await self.forward(("cl", *rest), request)
-            case ("srv", self.name, name, *_):
-                raise RemoteError("_KyErr", (name, "Server", list(route), []))
-            case ("srv", str(other), *rest) if rest:
-                try:
-                    connection = self.peers.connection(other)
-                except ConnectionLostError:
-                    down = f"Server link {other!r} down"
-                    raise RemoteError("_rErr", ("RuntimeError", down)) from None
-                return await relay(request, connection, rest)
-            case ("srv",):
-                raise RemoteError("_IdxErr", ("pop from empty list",))
-        raise RemoteError("_SCmdErr", (list(route),))
+        return await self._routes.forward(route, request)
 
     # Its life
 
@@ -291,7 +274,7 @@ class Server:
         """As the main server, clear away what is not needed any more; for ever."""
         expired = self.clock.monotonic()
         while True:
-            self._tidy()
+            self.caretaker.tidy(main=self.election.main)
             self._forget_disk_error()
             if self.clock.monotonic() - expired > _EXPIRY:
                 expired = self.clock.monotonic()
@@ -319,52 +302,19 @@ class Server:
 
     def _connected(self) -> None:
         """Start over with a broker that may have forgotten everything."""
-        self.cleanup.restart(self.clock.monotonic())
+        self.caretaker.restart()
         self.office.connected()
 
     def _special(self, topic: str, message: Message | None, packet: Publish) -> None:
-        now = self.clock.monotonic()
         if message is None:
             return
-        if topic.startswith(_PING):
-            name = topic.removeprefix(_PING)
-            match message.value:
-                case {"up": bool(up)}:
-                    self.cleanup.ping(name, up=up, now=now)
-                    if up:
-                        self._silent.discard(name)
-                    elif self.tree.store.find(["run", "id", name]) is not None:
-                        self._silent.add(name)
-        elif topic.startswith(ID) and packet.retain:
-            there = message.value is not ABSENT
-            self.cleanup.identity(topic.removeprefix(ID), there=there, now=now)
-        elif topic == KEEPER and packet.retain:
-            self.cleanup.keeper(message.value, now)
-        elif topic.startswith(HOST) and packet.retain:
-            self.cleanup.service(topic, message.value, now)
-        elif topic == f"{_MAIN}stamp/{self.name}":
+        if topic == self._stamp_topic:
             if isinstance(message.value, int):
                 self._stamps.heard(message.value)
         elif topic.startswith(_MAIN):
             self.office.hear(topic.removeprefix(_MAIN), message)
-
-    def _tidy(self) -> None:
-        """As the main server, remove what the dead have left, unless somebody else does."""
-        actions = list(self.cleanup.due(self.clock.monotonic()))
-        if not self.election.main or not self.broker.connected or self.cleanup.kept:
-            return
-        for topic, value in actions:
-            levels = topic.split("/")
-            node = self.tree.store.find(levels)
-            if value is ABSENT and (node is None or not node.alive):
-                continue
-            meta = Meta(self.name, self.tree.stamp(levels))
-            with contextlib.suppress(LinkError):
-                if levels[0] == RUN:
-                    self.tree.receive(levels, value, meta)
-                    self.broker.send(levels, value, meta, retain=True)
-                else:
-                    self.tree.write(levels, value, meta)
+        else:
+            self.caretaker.hear(topic, message.value, retained=packet.retain)
 
     def _is_ours(self, announcement: Value) -> bool:
         return self.office.is_ours(announcement)

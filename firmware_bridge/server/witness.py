@@ -9,9 +9,10 @@ from typing import Final
 
 from ..link.codec import ABSENT, Value
 from ..link.identity import fresh_name
+from ..link.path import Path
 from .records import Record
 
-TOPIC: Final = "run/moat-bridge"
+TOPIC: Final = Path("run", "moat-bridge")
 """Below the root; the server's name follows."""
 _NO_ORIGIN: Final = "via:"
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC

@@ -1,13 +1,10 @@
 """What the dead leave behind."""
 
-from collections.abc import Callable
 from typing import Any
 
 from firmware_bridge.link.codec import ABSENT, decode
 from firmware_bridge.server.cleanup import Cleanup
-from tests.support.installation import Peer
 from tests.support.vectors import load
-from tests.support.wait import until
 
 SAID = {"id": "_1", "up": True, "value": 5}
 RECORD = {"up": True, "value": 5}
@@ -181,21 +178,15 @@ def test_after_an_outage() -> None:
     assert due(cleanup, 130, 122) == [(122.0, "run/id/_1", ABSENT)]
 
 
-async def test_in_the_server(serve: Callable[..., Any], peer: Peer) -> None:
-    """The main server writes it, unless the real cleanup service runs."""
-    server = await serve()
-    await until(lambda: server.election.main)
-    await peer.say("run/id/_1", {"host": "x"}, time=1.0)
-    await peer.say("run/host/x", SAID, time=1.0)
-    await peer.say("run/ping/id/_1", {"up": False, "state": "will"}, retain=False)
-    await until(lambda: peer.last("run/host/x") is ABSENT)
-    await until(lambda: peer.last("run/id/_1") is ABSENT)
-    server.cleanup._complain("run/host/x", {"msg": "down", "level": 4})
-    await until(lambda: peer.last("error/run/host/x") == {"msg": "down", "level": 4})
-    await peer.say("run/host", {"id": "_cleaner", "up": True}, time=1.0)
-    await peer.say("run/id/_2", {"host": "x"}, time=1.0)
-    await until(lambda: server.tree.store.find(["run", "id", "_2"]))
-    await peer.say("run/ping/id/_2", {"up": False, "state": "will"}, retain=False)
-    await until(lambda: "_2" in server._silent)
-    server._tidy()
-    assert peer.last("run/id/_2") == {"host": "x"}
+def test_odd_ids() -> None:
+    """An id is recognized however topics spell it; one that fits into none is nobody's."""
+    cleanup = Cleanup()
+    cleanup.service("run/host/x", {"id": "a:b/c", "up": True}, 0.0)
+    cleanup.ping("a::b:|c", up=True, now=1.0)
+    cleanup.ping("a::b:|c", up=False, now=2.0)
+    assert due(cleanup, 3) == [(0.0, "run/host/x", ABSENT)]
+    cleanup.service("run/host/y", {"id": "x" * 70_000, "up": True}, 0.0)
+    cleanup.keeper({"id": "a:b"}, 0.0)
+    assert cleanup.kept
+    cleanup.ping("a::b", up=False, now=1.0)
+    assert not cleanup.kept

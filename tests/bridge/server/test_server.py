@@ -117,6 +117,23 @@ async def test_stamps_and_ids(serve: Start, join: Start, peer: Peer) -> None:
     await until(lambda: server.knows("_other"))
 
 
+async def test_name_with_colons(serve: Start, broker: Mosquitto, peer: Peer) -> None:
+    """Topics spell it in another way; who publishes a stamp there does not wait in vain."""
+    server = await serve("home:1")
+    await until(lambda: server.election.main)
+    async with link(broker) as mine:
+        await until(lambda: mine.status.server == "home:1")
+        await mine.set(Path("a"), 1)
+        assert (await mine.get(Path("a"))).value == 1
+        assert peer.heard("run/service/main/stamp/home::1")
+        assert server._stamps._heard > 0
+    await server.broker.vouch()
+    await until(lambda: peer.heard("run/moat-bridge/home::1"))
+    said: Any = peer.last("run/service/main/server/home::1")
+    await peer.say("run/service/main/server/home::1", {"link": []}, time=5e9, origin="other")
+    await until(lambda: peer.last("run/service/main/server/home::1") == said)
+
+
 async def test_tokens(serve: Start, peer: Peer, caplog: pytest.LogCaptureFixture) -> None:
     """A wrong token is refused, which fills no log; each named one works, and the announced one."""
     server = await serve(tokens={"me": "a-token-of-mine", "you": "another-token"}, anonymous=False)

@@ -1,0 +1,86 @@
+"""Clears away what dead clients have left, and knows which clients are there."""
+
+import contextlib
+from typing import Final
+
+from ..link.codec import ABSENT, Value
+from ..link.errors import EncodeError, LinkError
+from ..link.identity import IDS, PING
+from ..link.meta import Meta
+from .broker import Broker
+from .cleanup import HOST, ID, KEEPER, Cleanup
+from .store import RUN
+from .tree import Tree
+
+_PINGS: Final = f"{PING.topic}/"
+
+
+class Caretaker:
+    """Listens to what clients say of themselves below `run`."""
+
+    def __init__(self, name: str, tree: Tree, broker: Broker) -> None:
+        """Clear away in our name."""
+        self._name = name
+        self._tree = tree
+        self._broker = broker
+        self._cleanup = Cleanup()
+        self._silent: set[str] = set()
+
+    def restart(self) -> None:
+        """Give everybody time: we have not heard anything for a while."""
+        self._cleanup.restart(self._tree.clock.monotonic())
+
+    def hear(self, topic: str, value: Value, *, retained: bool) -> None:
+        """Take a sign of life or death, an identity, or an announcement."""
+        now = self._tree.clock.monotonic()
+        if topic.startswith(_PINGS):
+            name = topic.removeprefix(_PINGS)
+            match value:
+                case {"up": bool(up)}:
+                    self._cleanup.ping(name, up=up, now=now)
+                    if up:
+                        self._silent.discard(name)
+                    elif self._alive(ID + name):
+                        self._silent.add(name)
+        elif topic.startswith(ID) and retained:
+            there = value is not ABSENT
+            self._cleanup.identity(topic.removeprefix(ID), there=there, now=now)
+        elif topic == KEEPER and retained:
+            self._cleanup.keeper(value, now)
+        elif topic.startswith(HOST) and retained:
+            self._cleanup.service(topic, value, now)
+
+    def knows(self, client_id: str) -> bool:
+        """Whether a client has an identity at the broker, and has not said goodbye."""
+        try:
+            topic = (IDS / client_id).topic
+        except EncodeError:
+            return False
+        return self._alive(topic) and topic.removeprefix(ID) not in self._silent
+
+    @property
+    def silent(self) -> int:
+        """How many clients have said goodbye, but still have an identity."""
+        return len(self._silent)
+
+    def tidy(self, *, main: bool) -> None:
+        """As the main server, remove what the dead have left, unless somebody else does."""
+        self._silent = {name for name in self._silent if self._alive(ID + name)}
+        actions = list(self._cleanup.due(self._tree.clock.monotonic()))
+        if not main or not self._broker.connected or self._cleanup.kept:
+            return
+        for topic, value in actions:
+            levels = topic.split("/")
+            if value is ABSENT and not self._alive(topic):
+                continue
+            meta = Meta(self._name, self._tree.stamp(levels))
+            with contextlib.suppress(LinkError):
+                if levels[0] == RUN:
+                    self._tree.receive(levels, value, meta)
+                    self._broker.send(levels, value, meta, retain=True)
+                else:
+                    self._tree.write(levels, value, meta)
+
+    def _alive(self, topic: str) -> bool:
+        node = self._tree.store.find(topic.split("/"))
+        return node is not None and node.alive

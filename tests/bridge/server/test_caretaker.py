@@ -1,0 +1,79 @@
+"""Who is there, and what becomes of what the dead have left."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.meta import Meta
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.caretaker import Caretaker
+from firmware_bridge.server.config import ServerConfig
+from firmware_bridge.server.server import Server
+from tests.support.installation import ROOT, Peer
+from tests.support.wait import until
+
+SAID = {"id": "_1", "up": True, "value": 5}
+UP, DOWN = {"up": True, "state": "auto"}, {"up": False, "state": "closed"}
+
+
+@pytest.fixture
+async def server() -> Server:
+    """Make a server that has no broker."""
+    broker = BrokerConfig(host="127.0.0.1", port=1)
+    return Server(ServerConfig(broker=broker, root=ROOT, name="srv1", listeners=()))
+
+
+def identify(server: Server, level: str, value: Any) -> None:
+    levels = ["run", "id", level]
+    server.tree.receive(levels, value, Meta("x", server.tree.stamp(levels)))
+    server.caretaker.hear("/".join(levels), value, retained=True)
+
+
+async def test_goodbyes_are_not_kept_for_ever(server: Server) -> None:
+    """Of whoever comes and goes nothing is left, whoever takes the identity away."""
+    caretaker: Caretaker = server.caretaker
+    for number in range(100):
+        identify(server, f"_{number}", {"host": "x"})
+        caretaker.hear(f"run/ping/id/_{number}", UP, retained=False)
+        assert caretaker.knows(f"_{number}")
+        caretaker.hear(f"run/ping/id/_{number}", DOWN, retained=False)
+        assert not caretaker.knows(f"_{number}")
+        caretaker.hear(f"run/ping/id/nobody{number}", DOWN, retained=False)
+    assert caretaker.silent == 100
+    for number in range(99):
+        identify(server, f"_{number}", ABSENT)
+    caretaker.tidy(main=False)
+    assert caretaker.silent == 1
+    assert not caretaker.knows("_99")
+
+
+async def test_odd_ids(server: Server) -> None:
+    """Ids are those that clients have, however topics spell them."""
+    identify(server, "a::b:|c", {"host": "x"})
+    assert server.knows("a:b/c")
+    assert not server.knows("a::b:|c")
+    server.caretaker.hear("run/ping/id/a::b:|c", DOWN, retained=False)
+    assert not server.knows("a:b/c")
+    assert not server.knows("x" * 70_000)
+
+
+async def test_in_the_server(serve: Callable[..., Any], peer: Peer) -> None:
+    """The main server writes it, unless the real cleanup service runs."""
+    server = await serve()
+    await until(lambda: server.election.main)
+    await peer.say("run/id/_1", {"host": "x"}, time=1.0)
+    await peer.say("run/host/x", SAID, time=1.0)
+    await peer.say("run/ping/id/_1", {"up": False, "state": "will"}, retain=False)
+    await until(lambda: peer.last("run/host/x") is ABSENT)
+    await until(lambda: peer.last("run/id/_1") is ABSENT)
+    server.caretaker._cleanup._complain("run/host/x", {"msg": "down", "level": 4})
+    await until(lambda: peer.last("error/run/host/x") == {"msg": "down", "level": 4})
+    await peer.say("run/host", {"id": "_cleaner", "up": True}, time=1.0)
+    await peer.say("run/id/_2", {"host": "x"}, time=1.0)
+    await until(lambda: server.tree.store.find(["run", "id", "_2"]))
+    await peer.say("run/ping/id/_2", {"up": False, "state": "will"}, retain=False)
+    await until(lambda: server.caretaker.silent)
+    server.caretaker.tidy(main=True)
+    assert peer.last("run/id/_2") == {"host": "x"}
