@@ -197,12 +197,13 @@ class Broker:
                 return
             try:
                 said = await asyncio.to_thread(self._witness.renew, self._tree.clock.time())
+                packet = self._packet(_levels(self._witness_topic), said, self._meta(), retain=True)
+                session.publish_nowait(packet)
+                await session.barrier()
+                self._vouched = changes
+                await asyncio.to_thread(self._witness.confirm)
             except OSError as err:
                 _LOGGER.debug("Not remembered: %s", err)
-                return
-            self._vouched = changes
-            self.send(_levels(self._witness_topic), said, self._meta(), retain=True)
-            await session.barrier()
 
     async def close(self, *, alone: bool) -> None:
         """Say goodbye: that we go down, and that we are not there; nor is anybody if alone."""

@@ -5,7 +5,7 @@ import json
 import os
 from enum import Enum
 from pathlib import Path as File
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..link.codec import ABSENT, Value
 from ..link.identity import fresh_name
@@ -30,14 +30,24 @@ class Standing(Enum):
     UNKNOWN = "unknown"
 
 
+class _Mark(NamedTuple):
+    """A number and when it was left."""
+
+    number: int
+    time: float
+
+
 class Witness:
-    """A number that we leave at the broker, and remember."""
+    """Numbers that we leave at the broker, one after the other, and remember."""
 
     def __init__(self, file: File | None = None) -> None:
-        """Remember it in a file, too, if there is one."""
+        """Remember them in a file, too, if there is one."""
         self._file = file
         self._lineage = fresh_name(12)
         self._number = 0
+        self._left: list[_Mark] = []
+        self._certain = False
+        self._since = 0.0
         self.time = 0.0
         """When the last one was left."""
         self.standing = Standing.UNKNOWN
@@ -46,34 +56,42 @@ class Witness:
         """Read the file; if it cannot be understood, we have never been there."""
         if self._file is None:
             return
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
             match json.loads(self._file.read_text()):
-                case {"lineage": str(lineage), "number": int(number), "time": float(time)}:
-                    self._lineage, self._number, self.time = lineage, number, time
+                case {"lineage": str(lineage), "certain": bool(certain), "left": [_, *_] as marks}:
+                    left = [_Mark(int(number), float(time)) for number, time in marks]
+                    self._number, self.time = left[-1]
+                    self._lineage, self._certain, self._left = lineage, certain, left
 
     def judge(self, found: Value) -> Standing:
         """Compare what is at the broker (or ABSENT) with what we have left there."""
         self.standing = Standing.UNKNOWN
-        if self._number and found is ABSENT:
-            self.standing = Standing.EMPTY
         match found:
-            case {"lineage": self._lineage, "number": int(number)}:
-                self.standing = Standing.OLDER if number < self._number else Standing.KEPT
+            case {"lineage": self._lineage, "number": int(number)} if self._left:
+                there = [mark for mark in self._left if mark.number <= number]
+                self.standing = Standing.KEPT if there else Standing.OLDER
+                self._left, self._certain = there[-1:] or self._left[:1], True
+                self._since = self._left[0].time
+            case _ if found is ABSENT and self._certain:
+                self.standing = Standing.EMPTY
+                self._since = self._left[0].time
         return self.standing
 
     def renew(self, now: float) -> Value:
         """Return what to leave at the broker; it is remembered before. Raise OSError."""
-        number = self._number + 1
-        said = {"lineage": self._lineage, "number": number, "time": now}
-        if self._file is not None:
-            temporary = self._file.with_name(f"{self._file.name}.tmp")
-            with os.fdopen(os.open(temporary, _NEW, 0o600), "w") as target:
-                json.dump(said, target)
-                target.flush()
-                os.fsync(target.fileno())
-            temporary.rename(self._file)
-        self._number, self.time = number, now
-        return {"lineage": self._lineage, "number": number}
+        mark = _Mark(self._number + 1, now)
+        left = [*self._left, mark]
+        self._save(left, certain=self._certain)
+        self._number, self.time, self._left = mark.number, now, left
+        return {"lineage": self._lineage, "number": mark.number}
+
+    def confirm(self) -> None:
+        """Take note that the broker has got the last one; so it cannot have an earlier one any more.
+
+        Raise OSError.
+        """
+        self._left, self._certain = self._left[-1:], True
+        self._save(self._left, certain=True)
 
     def loses(self, record: Record, time: float) -> bool:
         """Whether ours is older than a retained message of another value, but without metadata."""
@@ -83,4 +101,15 @@ class Witness:
             return True
         if self.standing is Standing.UNKNOWN:
             return record.deleted
-        return time <= self.time
+        return time <= self._since
+
+    def _save(self, left: list[_Mark], *, certain: bool) -> None:
+        if self._file is None:
+            return
+        said = {"lineage": self._lineage, "certain": certain, "left": left}
+        temporary = self._file.with_name(f"{self._file.name}.tmp")
+        with os.fdopen(os.open(temporary, _NEW, 0o600), "w") as target:
+            json.dump(said, target)
+            target.flush()
+            os.fsync(target.fileno())
+        temporary.rename(self._file)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.errors import LinkError
+from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
@@ -62,6 +64,36 @@ async def test_half_open(server: Server, line: Proxy, peer: Peer, join: Start) -
     assert peer.heard("meanwhile") == [2], "the newest only"
     await until(lambda: peer.last("run/service/main/server/srv1") is not ABSENT)
     assert peer.last("lost") is ABSENT
+
+
+async def test_word_is_lost(
+    server: Server, line: Proxy, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That the broker has not heard our last word does not mean that it has lost anything."""
+    await until(lambda: server.election.main)
+    await peer.say("a", 1, time=100.0)
+    await until(lambda: server.tree.store.find(["a"]))
+    await server.broker.vouch()
+    word: Any = peer.last("run/moat-bridge/srv1")
+    line.frozen = True
+    server.tree.write(["b"], 1, Meta("x", 100.0))
+    vouching = asyncio.create_task(server.broker.vouch())
+    await until(lambda: server._witness._number > word["number"], what="the next one remembered")
+    await peer.say("a", 2)
+    line.cut()
+    line.frozen = False
+    with pytest.raises(LinkError):
+        await vouching
+    await until(lambda: server.broker.connected, timeout=20)
+    await until(lambda: peer.last("b") == 1)
+    node = server.tree.store.find(["a"])
+    assert node is not None
+    assert node.record is not None
+    assert node.record.value == 2
+    assert peer.heard("a") == [1, 2]
+    assert "has lost" not in caplog.text
+    await server.broker.vouch()
+    await until(lambda: peer.last("run/moat-bridge/srv1") != word)
 
 
 async def test_refused_for_long(
