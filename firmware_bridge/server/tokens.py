@@ -121,13 +121,16 @@ def _problem(name: str, token: str) -> str | None:
 
 
 def _write(file: File, text: str) -> None:
-    """Replace a file in one step; a new one is for its owner alone."""
-    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
+    """Replace a file in one step: owner and mode stay; a new one is for its owner alone."""
+    file = file.resolve()
+    former = file.stat() if file.exists() else None
     number, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(number, "w", encoding="utf-8") as opened:
             opened.write(text)
-            os.fchmod(opened.fileno(), mode)
+            if former is not None:
+                os.fchown(number, former.st_uid, former.st_gid)
+                os.fchmod(number, stat.S_IMODE(former.st_mode))
             opened.flush()
             os.fsync(opened.fileno())
         File(name).replace(file)

@@ -1,5 +1,7 @@
 """Tokens by name, and their file."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path as File
 
@@ -102,6 +104,35 @@ def test_added_and_removed(tmp_path: File) -> None:
     with pytest.raises(TokenError, match="no tablet"):
         remove_token(file, "tablet")
     assert [each.name for each in tmp_path.iterdir()] == ["tokens"], "nothing is left behind"
+
+
+def test_owner_stays(file: File, tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever changes it, the server can read it on: the file is the same user's, or it is no change."""
+    owners: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: owners.append((user, group)))
+    token = add_token(file, "me")
+    remove_token(file, "me")
+    assert owners == [(file.stat().st_uid, file.stat().st_gid)] * 2
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "not yours")
+
+    add_token(file, "me")
+    monkeypatch.setattr(os, "fchown", forbidden)
+    with pytest.raises(PermissionError, match="not yours"):
+        remove_token(file, "me")
+    assert list(read_tokens(file)) == ["me"]
+    assert token not in file.read_text()
+    assert [each.name for each in tmp_path.iterdir()] == ["tokens"]
+
+
+def test_link_stays(tmp_path: File) -> None:
+    """A file elsewhere is changed where it is, or made there."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there/tokens")
+    tokens = {name: add_token(tmp_path / "link", name) for name in ("one", "two")}
+    assert (tmp_path / "link").is_symlink()
+    assert read_tokens(tmp_path / "there" / "tokens") == tokens
 
 
 def test_command_line(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
