@@ -13,6 +13,8 @@ _PORTION: Final = 1 << 20  # bytes in one portion
 _CHUNK: Final = 64  # rows of each path that are looked at in one go when the oldest are wanted
 _VERSION: Final = 1  # of the tables
 _OVERHEAD: Final = 24  # bytes that a row takes besides its record; also in the tables
+_NAME: Final = 20  # bytes that a path takes, in its table and the index together
+_LETTER: Final = 2.2  # and for each byte of its name
 _FREE: Final = 256  # pages given back in one go
 _SETTINGS: Final = """
     PRAGMA auto_vacuum = INCREMENTAL;
@@ -137,16 +139,14 @@ class Archive:
         return self._base().execute("SELECT id, topic FROM path").fetchall()
 
     def usage(self, group: Callable[[str], str | None]) -> dict[str | None, int]:
-        """Return the bytes on the disk that groups of topics take."""
+        """Return the bytes on the disk that the rows of groups of topics take."""
         base = self._base()
         sums: dict[str | None, int] = {}
         for topic, size in base.execute("SELECT topic, size FROM path"):
             name = group(topic)
             sums[name] = sums.get(name, 0) + size
-        if not (total := sum(sums.values())):
-            return {}
-        share = max(1.0, self._used() / total)  # pages are never quite full
-        return {name: int(size * share) for name, size in sums.items()}
+        share = self._share()
+        return {name: int(size * share) for name, size in sums.items() if size}
 
     def forget(self, ids: Iterable[int], before: float) -> None:
         """Forget what was over before a time: what still held then stays, unless deleted."""
@@ -170,15 +170,13 @@ class Archive:
 
     def trim(self, ids: Sequence[int], size: int) -> None:
         """Forget the oldest rows of some paths together, worth so many bytes on the disk."""
-        base = self._base()
-        (total,) = base.execute("SELECT sum(size) FROM path").fetchone()
-        wanted = size / max(1.0, self._used() / total) if total else 0
+        wanted = size / self._share()
         last = None
         for time, row in heapq.merge(*map(self._oldest, ids)):
             last = time
             if (wanted := wanted - row) <= 0:
                 break
-        with base:
+        with self._base() as base:
             base.executemany(
                 "DELETE FROM entry WHERE path = ? AND time <= ?", [(known, last) for known in ids]
             )
@@ -245,6 +243,19 @@ class Archive:
     def _one(self, query: str, given: tuple[object, ...]) -> tuple[float, bytes] | None:
         row: tuple[float, bytes] | None = self._base().execute(query, given).fetchone()
         return row
+
+    def _share(self) -> float:
+        """Return what rows take on the disk for each byte counted: pages are never quite full.
+
+        The names of the paths are no rows: nothing that could be forgotten makes them less.
+        """
+        query = "SELECT sum(size), count(*), sum(length(CAST(topic AS BLOB))) FROM path"
+        sums: tuple[int | None, int, int] = self._base().execute(query).fetchone()
+        total, count, length = sums
+        if not total:
+            return 1.0
+        names = count * _NAME + length * _LETTER
+        return max(1.0, (self._used() - names) / total)
 
     def _used(self) -> int:
         pages = self._pragma("page_count") - self._pragma("freelist_count")

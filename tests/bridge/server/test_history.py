@@ -201,6 +201,24 @@ async def test_size_of_all(tmp_path: File) -> None:
     await smaller.close()
 
 
+async def test_names_are_not_values(tmp_path: File) -> None:
+    """Where there are many paths, their names are larger than what can be forgotten; it stays."""
+    limit = 200_000
+    history = make(tmp_path / "h.db", keep={"a": Keep(size=limit)})
+    names = [f"a.{'b' * 150}.{number}" for number in range(2000)]
+    for number, name in enumerate(names):
+        keep(history, name, number, NOW + number)
+    await history.flush()
+    assert sum(each.stat().st_size for each in tmp_path.iterdir()) > 2 * limit
+    assert [await values(history, name) for name in names[:3]] == [[0], [1], [2]]
+    for number in range(6000):
+        keep(history, names[-1], number, NOW + 5000 + number)
+    await history.flush()
+    assert await values(history, names[0]) == [], "the limit is one all the same"
+    assert 0.8 * limit < history.sizes["a"] <= limit
+    await history.close()
+
+
 async def test_sizes_are_counted_as_they_change(tmp_path: File) -> None:
     """What is on the disk, by prefix."""
     history = make(tmp_path / "h.db", keep={"a": Keep(), "b": Keep()})
