@@ -1,6 +1,8 @@
 """The file that holds former values: SQLite, used by one thread at a time."""
 
+import contextlib
 import heapq
+import itertools
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,13 +73,20 @@ class Archive:
             self._opened.close()
             self._opened = None
 
-    def put_aside(self) -> File:
-        """Rename a damaged file, in the place of an earlier one; the next use begins anew."""
+    def put_aside(self, error: Exception) -> File:
+        """Rename a file that cannot be used; the next use begins anew.
+
+        A damaged one takes the place of an earlier one, one that somebody else may read does not.
+        """
         self.close()
-        aside = self.file.with_name(f"{self.file.name}.bad")
+        aside = self._beside(".bad")
+        if isinstance(error, UnknownFileError):
+            aside = self._free_name("unknown")
+            with contextlib.suppress(FileNotFoundError):
+                self._beside("-wal").rename(aside.with_name(f"{aside.name}-wal"))
         self.file.replace(aside)
         for end in ("-wal", "-shm"):
-            self.file.with_name(f"{self.file.name}{end}").unlink(missing_ok=True)
+            self._beside(end).unlink(missing_ok=True)
         return aside
 
     def write(self, entries: Iterable[Entry]) -> None:
@@ -192,6 +201,13 @@ class Archive:
         if not more:
             base.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return more
+
+    def _beside(self, end: str) -> File:
+        return self.file.with_name(f"{self.file.name}{end}")
+
+    def _free_name(self, end: str) -> File:
+        names = (self._beside(f".{end}{number or ''}") for number in itertools.count())
+        return next(name for name in names if not name.exists())
 
     def _base(self) -> sqlite3.Connection:
         if self._opened is None:

@@ -215,15 +215,15 @@ class History:
         except (OSError, sqlite3.Error) as err:
             if not damaged(err):
                 raise
-            await self._finish(self._renew(str(err)))
+            await self._finish(self._renew(err))
         return await loop.run_in_executor(self._thread, work)
 
-    async def _renew(self, reason: str) -> None:
+    async def _renew(self, reason: Exception) -> None:
         """Begin a new file, and say why."""
         loop = asyncio.get_running_loop()
-        aside = await loop.run_in_executor(self._thread, self._archive.put_aside)
+        aside = await loop.run_in_executor(self._thread, self._archive.put_aside, reason)
         text = f"{self._config.file}: {reason}; put aside as {aside.name}"
-        _LOGGER.error("The history is damaged, a new one is begun: %s", text)
+        _LOGGER.error("The history cannot be used, a new one is begun: %s", text)
         self._sizes = None
         self._report("damage", text)
 

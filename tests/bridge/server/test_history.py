@@ -386,6 +386,30 @@ async def test_somebody_elses_data_base(tmp_path: File) -> None:
     assert await values(history, "a") == [1]
     assert "unknown version 0" in str(told[0][1])
     await history.close()
-    with sqlite3.connect(tmp_path / "h.db.bad") as base:
+    with sqlite3.connect(tmp_path / "h.db.unknown") as base:
         assert base.execute("SELECT * FROM precious").fetchall() == []
     base.close()
+
+
+async def test_newer_version(tmp_path: File) -> None:
+    """What a newer program has written is there when it comes back, however often that happens."""
+    file = tmp_path / "h.db"
+    for turn in range(2):
+        history = make(file)
+        keep(history, "a", turn, NOW)
+        await history.close()
+        with sqlite3.connect(file) as base:
+            base.execute("PRAGMA user_version = 2")
+        base.close()
+    history = make(file)
+    assert await values(history, "a") == []
+    await history.close()
+    kept = sorted(tmp_path.glob("*.unknown*"))
+    assert [each.name for each in kept] == ["h.db.unknown", "h.db.unknown1"]
+    for turn, aside in enumerate(kept):
+        with sqlite3.connect(aside) as base:
+            base.execute("PRAGMA user_version = 1")
+        base.close()
+        history = make(aside)
+        assert await values(history, "a") == [turn]
+        await history.close()
