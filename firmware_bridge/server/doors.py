@@ -53,6 +53,7 @@ class Doors:
         self._open: list[tuple[Listener, socket.socket]] = []
         self._sockets: dict[str, tuple[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting: list[asyncio.Task[None]] = []
         self._told = float("-inf")
         self.addresses: list[Address] = []
         """Where clients of other machines connect."""
@@ -75,20 +76,22 @@ class Doors:
     async def run(self) -> None:
         """Let clients in, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for listener, opened in self._open:
-                tasks.create_task(self._accept(listener, opened))
+            self._accepting = [
+                tasks.create_task(self._accept(listener, opened)) for listener, opened in self._open
+            ]
 
-    def close(self) -> None:
-        """Listen no more."""
-        for task in self._tasks:
+    async def close(self) -> None:
+        """Listen no more; nobody waits at a socket that is closed, as its number may be used again."""
+        tasks = [*self._accepting, *self._tasks]
+        for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         for _, opened in self._open:
             opened.close()
         self._open.clear()
         for path, identity in self._sockets.items():
-            with contextlib.suppress(OSError):
-                if _identity(path) == identity:
-                    File(path).unlink()
+            _remove_own(path, identity)
         self._sockets.clear()
 
     @property
@@ -222,6 +225,13 @@ def _remove_stale(path: str) -> None:
         except BlockingIOError:
             pass
     raise OSError(errno.EADDRINUSE, "somebody else listens there", path)
+
+
+def _remove_own(path: str, identity: tuple[int, int]) -> None:
+    """Remove a socket, unless another one has taken its place."""
+    with contextlib.suppress(OSError):
+        if _identity(path) == identity:
+            File(path).unlink()
 
 
 def _identity(path: str) -> tuple[int, int]:

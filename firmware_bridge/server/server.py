@@ -283,12 +283,12 @@ class Server:
             await asyncio.sleep(_TIDY)
 
     async def _end(self) -> None:
-        self.doors.close()
+        await self.doors.close()
         await self.broker.close(alone=self.office.alone)
         await self.clients.close()
 
     async def _clean_up(self) -> None:
-        self.doors.close()
+        await self.doors.close()
         for task in self._notices:
             task.cancel()
         await self.peers.close()
