@@ -22,7 +22,7 @@ class Listing[T]:
 
 
 class Listings[T]:
-    """The listings that are in use. Whoever takes names out of a dict calls `clear`."""
+    """The listings that are in use. Whoever takes names out of a dict calls `forget`."""
 
     def __init__(self) -> None:
         self._known: WeakValueDictionary[int, Listing[T]] = WeakValueDictionary()
@@ -36,6 +36,6 @@ class Listings[T]:
             known = self._known[id(source)] = Listing(source)
         return iter(known)
 
-    def clear(self) -> None:
-        """Make new listings from now on."""
-        self._known.clear()
+    def forget(self, source: dict[str, T]) -> None:
+        """Make a new listing of a dict from now on."""
+        self._known.pop(id(source), None)

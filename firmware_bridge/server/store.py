@@ -146,13 +146,10 @@ class Store:
         for level, _ in _LISTINGS.of((node and node.children) or {}):
             yield level
 
-    def prune(self, now: float, lifetime: float = LIFETIME) -> int:
-        """Forget old deletions and what leads nowhere; return how many deletions are forgotten."""
-        before = self.count
-        _LISTINGS.clear()
+    def prune(self, now: float, lifetime: float = LIFETIME) -> Iterator[None]:
+        """Forget old deletions and what leads nowhere, node by node; the tree may change meanwhile."""
         for tree in (self.root, self._run):
-            self._prune(tree, now - lifetime)
-        return before - self.count
+            yield from self._prune(tree, now - lifetime)
 
     def _tree(self, levels: Levels) -> Node:
         return self._run if levels and levels[0] == RUN else self.root
@@ -168,18 +165,20 @@ class Store:
             node = child
         return node
 
-    def _prune(self, node: Node, limit: float) -> None:
+    def _prune(self, node: Node, limit: float) -> Iterator[None]:
+        yield
         if node.record is not None and node.record.deleted and node.time < limit:
             node.record = None
             node.time = 0.0
             self.count -= 1
-        if node.children is None:
+        if (children := node.children) is None:
             return
-        for level, child in list(node.children.items()):
-            self._prune(child, limit)
+        for level, child in list(children.items()):
+            yield from self._prune(child, limit)
             if child.record is None and not child.children:
-                del node.children[level]
-        if not node.children:
+                _LISTINGS.forget(children)
+                del children[level]
+        if not children:
             node.children = None
 
 

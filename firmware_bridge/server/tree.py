@@ -15,6 +15,7 @@ from .store import LIFETIME, RUN, Levels, Node, Outcome, Store
 _LOGGER = logging.getLogger(__name__)
 
 _PRUNING: Final = LIFETIME / 20
+_SLICE: Final = 2000  # nodes looked at in one go
 
 type Log = Callable[[Levels, Record], None]
 type Remember = Callable[[Levels, Record, float], None]
@@ -100,7 +101,9 @@ class Tree:
         """Forget old deletions now and then, for ever."""
         while True:
             await asyncio.sleep(_PRUNING)
-            self.store.prune(self.clock.time())
+            for number, _ in enumerate(self.store.prune(self.clock.time()), 1):
+                if not number % _SLICE:
+                    await asyncio.sleep(0)
 
     def _place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
         outcome, node = self.store.place(levels, value, meta)

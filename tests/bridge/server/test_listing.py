@@ -22,13 +22,13 @@ def test_shared() -> None:
 
 
 def test_removed() -> None:
-    """As many as before, but others: only after `clear` they are told apart."""
+    """As many as before, but others: only after `forget` they are told apart."""
     listings: Listings[int] = Listings()
     there = {f"n{number}": number for number in range(100)}
     one = listings.of(there)
     assert next(one)
     del there["n5"]
-    listings.clear()
+    listings.forget(there)
     there["new"] = 5
     assert ("new", 5) in list(listings.of(there))
     assert ("new", 5) not in list(one)

@@ -163,7 +163,7 @@ class KeepingMachine(RuleBasedStateMachine):
     @rule()
     def forget_deletions(self) -> None:
         self.clock.advance(LIFETIME + 100)
-        self.tree.store.prune(self.clock.time())
+        list(self.tree.store.prune(self.clock.time()))
         for model in (self.model, self.flushed, self.synced):
             for levels in [each for each in model if model[each][1] == strict(ABSENT)]:
                 if self.model.get(levels, model[levels])[1] == strict(ABSENT):

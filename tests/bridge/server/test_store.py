@@ -1,5 +1,6 @@
 """Which write wins, what a walk delivers: against a naive model, and case by case."""
 
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
         ]
         for path in gone:
             del self.model[path]
-        assert self.store.prune(now + LIFETIME) == len(gone)
+        list(self.store.prune(now + LIFETIME))
 
     @rule(
         path=paths,
@@ -152,6 +153,24 @@ def test_the_tree_may_change_during_a_walk() -> None:
         seen += added
         store.merge(["a", f"new{number}"], encode(1), Meta("me", 1.0))
     assert seen == ["a", "b", "c"] or set(seen) >= {"a", "b", "c"}
+
+
+def test_the_tree_may_change_during_pruning() -> None:
+    """What is written meanwhile stays, wherever pruning is."""
+    for moment in range(60):
+        store = fill(*((f"n{number}", "old") for number in range(20)))
+        for number in range(20):
+            store.merge([f"n{number}", "old"], encode(ABSENT), Meta("me", 100.0))
+        pruning = store.prune(LIFETIME + 200.0)
+        list(islice(pruning, moment))
+        assert len(list(store.walk([], deleted=True))) == store.count
+        for number in range(20):
+            store.merge([f"n{number}", "new"], encode(1), Meta("me", 300.0))
+        list(pruning)
+        assert store.count == 20
+        walked = [record for _, _, record in store.walk([], deleted=True)]
+        assert [each.value for each in walked] == [1] * 20
+        assert len(list(store.names([]))) == 20
 
 
 def test_names_include_what_was_deleted() -> None:
