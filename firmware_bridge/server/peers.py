@@ -126,6 +126,9 @@ class Peers:
         task.add_done_callback(lambda done: self._synced(name, done))
 
     def _synced(self, name: str, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _LOGGER.error("Agreeing with server %s has failed", name, exc_info=error)
         if self._syncs.get(name) is not task:
             return
         del self._syncs[name]

@@ -6,14 +6,15 @@ then finds nothing there.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from ..link.clock import STEP
 from ..link.codec import ABSENT, Value
-from ..link.connection import Connection
-from ..link.errors import DecodeError, EncodeError, NotFoundError, RefusedError
+from ..link.connection import Connection, Stream
+from ..link.errors import DecodeError, EncodeError, NoAnswerError, NotFoundError, RefusedError
+from ..link.frames import Reply
 from ..link.meta import Meta, meta_in, meta_object, meta_of
 from ..link.path import Path
 from .records import Record
@@ -89,9 +90,9 @@ async def _take(
     keywords: dict[str, Value] = {} if result.real else {"deleted": True}
     walk = connection.open_stream(("d", "walk"), (Path(),), keywords, timeout=_PATIENCE)
     async with walk as stream:
-        async for item in stream:
+        async for item in _in_time(stream):
             match item.arguments:
-                case (int(kept), Path() | list() as rest, value, *meta) if kept <= len(before):
+                case (int(kept), Path() | list() as rest, value, *meta) if 0 <= kept <= len(before):
                     before = before[:kept] + levels_of(Path.of(rest))
                     try:
                         known = meta_of(meta_in(meta, item.keywords))
@@ -106,6 +107,19 @@ async def _take(
                 case _:
                     raise DecodeError("not an item of a walk")
     return there
+
+
+async def _in_time(stream: Stream) -> AsyncIterator[Reply]:
+    """Go through a stream, whose items may not be long in coming. LinkError."""
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                item = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise NoAnswerError(f"nothing more came within {_PATIENCE:g} s") from None
+        yield item
 
 
 async def _newer_here(tree: Tree, there: Times) -> list[Levels]:

@@ -13,7 +13,7 @@ from firmware_bridge.link.codec import ABSENT, FrameReader, encode_frame
 from firmware_bridge.link.errors import ConnectionLostError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
-from firmware_bridge.server import peers as peers_module
+from firmware_bridge.server import peers as peers_module, sync
 from firmware_bridge.server.peers import Peers
 from firmware_bridge.server.tree import Tree
 from tests.support.server import FakeServer
@@ -94,7 +94,10 @@ async def test_crowd() -> None:
         assert "late" in mine._links
 
 
-async def test_a_walk_that_makes_no_sense(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("nonsense", [("nonsense",), (-1, Path("x"), 1, "x", 5.0), (9, Path(), 1)])
+async def test_a_walk_that_makes_no_sense(
+    nonsense: tuple[Any, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     """It is logged, what came before is kept, and the connection stays for calls."""
     tree, links = Tree(SystemClock()), []
 
@@ -102,7 +105,7 @@ async def test_a_walk_that_makes_no_sense(caplog: pytest.LogCaptureFixture) -> N
         request.accept()
         await request.send(0, Path("good"), 1, "x", 5.0)
         await request.send(0, Path("bad"), 1, 7, "never")
-        await request.send("nonsense")
+        await request.send(*nonsense)
 
     async with FakeServer() as server, peers(tree, links) as mine:
         server.commands["d", "walk"] = walk
@@ -110,6 +113,56 @@ async def test_a_walk_that_makes_no_sense(caplog: pytest.LogCaptureFixture) -> N
         await until(lambda: "could not be copied" in caplog.text)
         assert [levels for levels, _ in tree.snapshot()] == [["good"]]
         assert mine.connected("srv1")
+
+
+async def test_a_walk_that_stalls(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who stops in the middle keeps nobody else waiting."""
+    monkeypatch.setattr(sync, "_PATIENCE", 0.3)
+    tree, links = Tree(SystemClock()), []
+    stalled = asyncio.Event()
+
+    async def walk(request: Any) -> None:
+        request.accept()
+        await request.send(0, Path("before"), 1, "x", 5.0)
+        stalled.set()
+        await asyncio.Event().wait()
+
+    async with (
+        FakeServer(name="slow") as slow,
+        FakeServer(name="good") as good,
+        peers(tree, links) as mine,
+    ):
+        slow.commands["d", "walk"] = walk
+        good.put(Path("after"), 1, time=5.0)
+        mine.announced("slow", slow.announcement)
+        await stalled.wait()
+        mine.announced("good", good.announcement)
+        await until(lambda: "good" in mine.agreed)
+        assert [levels for levels, _ in tree.snapshot()] == [["before"], ["after"]]
+        assert "slow could not be copied: nothing more came within 0.3 s" in caplog.text
+        assert mine.connected("slow")
+
+
+async def test_a_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told with all that is known about it, and the next time is another one."""
+    tree, told = Tree(SystemClock()), []
+
+    def learned(levels: Any) -> None:
+        told.append(levels)
+        assert len(told) > 1, "the first one fails"
+
+    mine = Peers("here", tree, on_link=print, on_agreed=print, learned=learned)
+    async with FakeServer() as server:
+        server.put(Path("a"), 1, time=5.0)
+        server.put(Path("b"), 1, time=5.0)
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "Agreeing with server srv1 has failed" in caplog.text)
+        assert "the first one fails" in caplog.text
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "srv1" in mine.agreed)
+        await mine.close()
 
 
 async def test_as_recorded(serve: Start, tmp_path: File) -> None:
