@@ -22,6 +22,8 @@ from .tokens import Tokens
 
 _LOGGER = logging.getLogger(__name__)
 
+INSIDE: Final = "inside"
+"""What stands for a listener where this process itself comes in, without a token."""
 _PROBE: Final = ("i", "乒")
 _BEFORE_LOGIN: Final = 4096  # bytes in a frame of somebody unknown
 _FAREWELLS: Final = 1000
@@ -220,7 +222,7 @@ class Clients:
             assigned=client.assigned,
             handler=self._handler(client),
             check=check if self._tokens.needed else None,
-            anonymous=self._tokens.anonymous,
+            anonymous=self._tokens.anonymous or listener == INSIDE,
         )
         client.connection.handler = login.handle
         self._arriving.add(client)

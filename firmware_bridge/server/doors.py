@@ -15,6 +15,7 @@ from typing import Final
 
 from ..link.connection import Connection
 from ..link.transport import tls_error
+from .clients import INSIDE
 from .config import Listener
 
 _LOGGER = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ _REST: Final = 1.0  # seconds without accepting when the system has no more desc
 _QUIET: Final = 60.0  # seconds between two lines about failed handshakes
 _HANDSHAKE: Final = 10.0
 _GOODBYE: Final = 2.0
+_INSIDE: Final = Listener(name=INSIDE)
 _NOWHERE: Final = {
     socket.AF_INET: ("192.0.2.1", 9),  # addresses for documentation; nothing is sent there
     socket.AF_INET6: ("2001:db8::1", 9),
@@ -94,6 +96,15 @@ class Doors:
             _remove_own(path, identity)
         self._sockets.clear()
 
+    def dial(self) -> socket.socket:
+        """Return a connection from within this process. OSError when nobody is let in."""
+        connection = self._admit(INSIDE, "") if self._open else None
+        if connection is None:
+            raise ConnectionRefusedError("the server lets nobody in")
+        ours, theirs = socket.socketpair()
+        self._begin(_INSIDE, theirs, connection)
+        return ours
+
     @property
     def places(self) -> list[str]:
         """Where it listens, for people."""
@@ -121,9 +132,13 @@ class Doors:
             if connection is None:
                 accepted.close()
                 continue
-            task = loop.create_task(self._connect(listener, accepted, connection))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(listener, accepted, connection)
+
+    def _begin(self, listener: Listener, accepted: socket.socket, connection: Connection) -> None:
+        work = self._connect(listener, accepted, connection)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _connect(
         self, listener: Listener, accepted: socket.socket, connection: Connection

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, override
 
@@ -34,7 +35,10 @@ _BREATH: Final = 0.5  # seconds between attempts, however often the announcement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a server listens: host and port (`tls`: encrypted), or the path of a Unix socket."""
+    """Where a server listens: host and port (`tls`: encrypted), or the path of a Unix socket.
+
+    One in this process has `dial`, which returns a socket that is connected with it, or OSError.
+    """
 
     host: str = ""
     port: int = DEFAULT_PORT
@@ -42,10 +46,13 @@ class Endpoint:
     tls: bool = False
     token: str | None = field(default=None, repr=False)
     server: str = ""
+    dial: Callable[[], Awaitable[socket.socket]] | None = field(default=None, repr=False)
 
     @override
     def __str__(self) -> str:
         """Name it for people."""
+        if self.dial is not None:
+            return "this process"
         return self.path or f"{self.host}:{self.port}{' (TLS)' if self.tls else ''}"
 
 
@@ -113,7 +120,11 @@ async def _open(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout):
-            if endpoint.path is not None:
+            if endpoint.dial is not None:
+                _, connection = await loop.create_connection(
+                    lambda: Connection(handler), sock=await endpoint.dial()
+                )
+            elif endpoint.path is not None:
                 _, connection = await loop.create_unix_connection(
                     lambda: Connection(handler), endpoint.path
                 )
