@@ -21,7 +21,7 @@ from .link.client import Link, LinkConfig
 from .server import cli
 from .server.config import ServerConfig, ServerConfigError
 from .server.explain import described, reason
-from .server.server import serving
+from .server.server import Server, serving
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -36,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)-7s %(message)s",
         level=logging.DEBUG if options.verbose else options.level,
     )
-    code: int = options.execute(options)
+    try:
+        code: int = options.execute(options)
+    except Exception:  # a bug: whoever watches the process is to see it end
+        _LOGGER.critical("Ended by a bug", exc_info=True)
+        return FAILED
     return code
 
 
@@ -74,16 +78,17 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop, number.name)
+    running = None
     async with AsyncExitStack() as beside:
         if server is not None:
             running = await beside.enter_async_context(serving(server))
             loop.add_signal_handler(signal.SIGHUP, running.reload)
         if config.drives_gates:
             options = config.gates or GatesOptions()
-            gates = driving(
-                replace(settings, name=f"{config.name}-gates"), language=options.language
-            )
-            await beside.enter_async_context(gates)
+            ours = replace(settings, name=f"{config.name}-gates")
+            if running is not None:
+                ours = replace(ours, endpoint=running.endpoint, use_server=True)
+            await beside.enter_async_context(driving(ours, language=options.language))
         await bridge.run(forget=forget)
 
 
@@ -91,12 +96,11 @@ def _server(options: argparse.Namespace) -> int:
     return cli.execute(options, beside=None if options.no_gates else _gates)
 
 
-def _gates(server: ServerConfig) -> AbstractAsyncContextManager[Gates]:
+def _gates(server: Server) -> AbstractAsyncContextManager[Gates]:
     """Drive the gates of the installation that a server of ours serves."""
-    needed = not server.anonymous and not server.announce_token
-    token = next(iter(server.all_tokens().values()), None) if needed else None
+    config, name = server.config, f"{server.name}-gates"
     return driving(
-        LinkConfig(broker=server.broker, root=server.root, name=f"{server.name}-gates", token=token)
+        LinkConfig(broker=config.broker, root=config.root, name=name, endpoint=server.endpoint)
     )
 
 

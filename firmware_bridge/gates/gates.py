@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from ..alongside import alongside
 from ..link.client import Link, LinkConfig, Watch
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Value
@@ -133,21 +134,11 @@ class Gates:
 
 @asynccontextmanager
 async def driving(config: LinkConfig, *, language: str = "en") -> AsyncIterator[Gates]:
-    """Drive the installation's gates for as long as the context lasts."""
+    """Drive the installation's gates for as long as the context lasts.
+
+    If that fails the context is cancelled, and the error raised.
+    """
     link = Link(config)
     gates = Gates(link, language=language)
-    linked = asyncio.ensure_future(link.run())
-    working = asyncio.ensure_future(gates.run())
-    working.add_done_callback(_failed)
-    try:
+    async with alongside(link.run()), alongside(gates.run()):
         yield gates
-    finally:
-        working.cancel()
-        await asyncio.wait([working])
-        linked.cancel()
-        await asyncio.wait([linked])
-
-
-def _failed(task: asyncio.Future[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _LOGGER.critical("No gates any more", exc_info=error)

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path as File
 from typing import Final
 
+from ..alongside import alongside
 from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.session import BrokerConfig
@@ -131,7 +132,7 @@ def configure(options: argparse.Namespace) -> ServerConfig:
     return given.on(broker, root)
 
 
-type Beside = Callable[[ServerConfig], AbstractAsyncContextManager[object]]
+type Beside = Callable[[Server], AbstractAsyncContextManager[object]]
 
 
 def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
@@ -164,8 +165,15 @@ async def _run(config: ServerConfig, beside: Beside | None) -> None:
         loop.add_signal_handler(number, server.stop)
     loop.add_signal_handler(signal.SIGHUP, server.reload)
     gc.set_threshold(50_000, 20, 100)  # the tree has no cycles
-    async with beside(config) if beside is not None else nullcontext():
+    async with nullcontext() if beside is None else alongside(_follow(server, beside)):
         await server.run()
+
+
+async def _follow(server: Server, beside: Beside) -> None:
+    """Have something run beside a server as soon as it serves."""
+    await server.serving.wait()
+    async with beside(server):
+        await asyncio.Event().wait()
 
 
 def _history(text: str) -> tuple[str, Keep]:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from ..alongside import alongside
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Key, Value
 from ..link.connection import Answer, Request
+from ..link.direct import Endpoint
 from ..link.errors import LinkError
 from ..link.identity import MAIN, STAMPS
 from ..link.message import Message
@@ -127,6 +130,15 @@ class Server:
         self.clients.commands.past.history = history
         self.tree.remember = history.append
         return history
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How this process itself connects, whatever the listeners: without a token."""
+        return Endpoint(dial=self._dial, server=self.name)
+
+    async def _dial(self) -> socket.socket:
+        await self.serving.wait()
+        return self.doors.dial()
 
     # What commands need
 
@@ -344,20 +356,14 @@ class Server:
 
 @asynccontextmanager
 async def serving(config: ServerConfig) -> AsyncIterator[Server]:
-    """Have a server run for as long as the context lasts. OSError when it cannot."""
+    """Have a server run for as long as the context lasts. OSError when it cannot.
+
+    If it fails the context is cancelled, and its error raised.
+    """
     server = Server(config)
-    task = asyncio.get_running_loop().create_task(server.run())
-    ready = asyncio.get_running_loop().create_task(server.serving.wait())
-    try:
-        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            await task
+    async with alongside(server.run(), server.stop):
+        await server.serving.wait()
         yield server
-    finally:
-        ready.cancel()
-        server.stop()
-        if not task.done():
-            await task
 
 
 async def _either(*events: asyncio.Event, timeout: float) -> None:

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from firmware_bridge.gates.gates import Gates
+from firmware_bridge.gates.gates import Gates, driving
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.config import LinkConfig
@@ -133,19 +133,8 @@ async def driven(
     broker: Mosquitto, root: Path = ROOT, *, name: str = "gates"
 ) -> AsyncIterator[Gates]:
     """Drive the gates of an installation for the length of the context."""
-    link = Link(config(broker, name, root))
-    gates = Gates(link)
-    linked = asyncio.create_task(link.run())
-    working = asyncio.create_task(gates.run())
-    try:
+    async with driving(config(broker, name, root)) as gates:
         yield gates
-    finally:
-        working.cancel()
-        await asyncio.wait([working])
-        linked.cancel()
-        await asyncio.wait([linked])
-    if not working.cancelled():
-        working.result()
 
 
 def entry(src: str = "home", dst: str = "ext.js", **more: Value) -> Value:

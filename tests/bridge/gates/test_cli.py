@@ -15,6 +15,7 @@ import pytest
 
 from firmware_bridge.__main__ import main
 from firmware_bridge.link.path import Path
+from tests.support.certificates import Authority
 from tests.support.gates import ROOT, entry, runs
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -65,6 +66,42 @@ async def test_driven_by_a_process(broker, inside, outside, command):
         _, log = await process.communicate()
         assert process.returncode == 0, log
     await until(lambda: inside.message("run.host.gate.js") is None)
+
+
+@pytest.mark.parametrize("listen", ["--unix", "--listen-tls"])
+async def test_the_server_is_reached_wherever_it_listens(broker, inside, outside, tmp_path, listen):
+    """Whoever has been let in: what was deleted meanwhile does not come back."""
+    server = ["--save", str(tmp_path / "data"), "--no-anonymous", "--no-announced-token"]
+    if listen == "--listen-tls":
+        identity = Authority().issue()
+        (tmp_path / "tls").write_text(identity.certificate + identity.key)
+        (tmp_path / "tokens").touch(0o600)
+        server += ["--certificate", str(tmp_path / "tls"), listen, "127.0.0.1:0"]
+        server += ["--token-file", str(tmp_path / "tokens")]
+    else:
+        server += [listen, str(tmp_path / "socket")]
+
+    @contextlib.asynccontextmanager
+    async def serving(*words: str) -> AsyncIterator[None]:
+        async with bridge(broker, "server", *server, *words) as process:
+            await until(lambda: inside.message("run.service.main.conn"), 20)
+            yield
+            process.send_signal(signal.SIGTERM)
+            _, log = await process.communicate()
+            assert process.returncode == 0, log
+        await until(lambda: inside.message("run.service.main.conn") is None)
+
+    await inside.set("gate.js", entry())
+    await inside.set("home.x", 5)
+    async with serving():
+        await runs(inside, timeout=20)
+        await until(lambda: outside.payloads("ext/js/x") == [b"5"])
+    async with serving("--no-gates"):
+        await inside.delete("home.x")
+    async with serving():
+        await runs(inside, timeout=20)
+        await until(lambda: outside.payloads("ext/js/x") == [b"5", b""])
+        assert inside.message("home.x") is None
 
 
 async def test_a_server_may_leave_them_to_others(broker, inside):
