@@ -97,7 +97,8 @@ def test_a_bug_ends_the_process(
 ) -> None:
     """With code 1, and one line that says where."""
     monkeypatch.setattr(f"firmware_bridge.{broken}", bug)
-    words = [*command.split(), "--port", str(broker.port), "--root", str(ROOT)]
+    address = ["--host", "127.0.0.1", "--port", str(broker.port)]
+    words = [*command.split(), *address, "--root", str(ROOT)]
     listen = {"gates": []}.get(command, ["--listen", "127.0.0.1:0"])
     assert main([*words, *listen]) == 1
     [said] = [each for each in caplog.records if each.levelno >= logging.ERROR]
