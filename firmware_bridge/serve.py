@@ -37,6 +37,8 @@ def server_table(
             vol.Optional("gap", default=5.0): vol.Coerce(float),
             vol.Optional("certificate", default=None): vol.Any(None, file),
             vol.Optional("key", default=None): vol.Any(None, file),
+            vol.Optional("server_ca", default=None): vol.Any(None, file),
+            vol.Optional("peer_token", default=None): vol.Any(None, text),
         }
     )
     return lambda table: ServerOptions(**schema(table))

@@ -74,6 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
     )
+    add = parser.add_argument_group("other servers").add_argument
+    add("--server-ca", metavar="FILE", type=File, help="authority of those that encrypt (system's)")
+    add("--peer-token", metavar="NAME", help="the token, of those in the file, for other servers")
     add = parser.add_argument_group("its data").add_argument
     add("--save", metavar="DIR", type=File, help="keep the data there")
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
@@ -122,6 +125,8 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
+        server_ca=options.server_ca,
+        peer_token=options.peer_token,
         election=options.election,
         cycle=options.cycle,
         gap=options.gap,

@@ -2,13 +2,15 @@
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 
-from ..link.errors import DecodeError
+from ..link.errors import DecodeError, TlsError
 from ..link.path import Path
 from ..link.session import BrokerConfig
+from ..link.transport import tls_context
 from .ballot import Parameters, fit_as_name
 from .certificate import Certificate, CertificateError
 from .clients import Limits
@@ -81,6 +83,10 @@ class ServerConfig:
     """Seconds after which acknowledged errors are forgotten."""
     journal: JournalConfig | None = None
     history: HistoryConfig | None = None
+    peer_token: str | None = None
+    """Which of the tokens is for other servers that announce none."""
+    peer_tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """What other servers that encrypt are recognised by."""
     turns: Parameters | None = None
     """How to take turns with the real servers as the main one; None: stand back."""
 
@@ -129,6 +135,10 @@ class ServerOptions:
     sync: float = 1.0
     certificate: File | None = None
     key: File | None = None
+    server_ca: File | None = None
+    """The authority of other servers that encrypt; the system's, if left out."""
+    peer_token: str | None = None
+    """The name of the token for other servers that announce none."""
     election: str = STAND_BACK
     cycle: float = 50
     gap: float = 5
@@ -160,13 +170,23 @@ class ServerOptions:
             forget_errors=self.forget_errors * 86400,
             journal=journal,
             history=history,
+            peer_token=self.peer_token,
+            peer_tls=self._peer_tls(),
             turns=self._turns(),
         )
         try:
-            config.all_tokens()
+            tokens = config.all_tokens()
         except TokenError as err:
             raise ServerConfigError(str(err)) from err
+        if self.peer_token is not None and self.peer_token not in tokens:
+            raise ServerConfigError(f"peer token: there is no token {self.peer_token}")
         return config
+
+    def _peer_tls(self) -> ssl.SSLContext:
+        try:
+            return tls_context(self.server_ca.read_text() if self.server_ca is not None else None)
+        except (TlsError, UnicodeDecodeError) as err:
+            raise ServerConfigError(f"{self.server_ca}: no certificate of an authority") from err
 
     def _turns(self) -> Parameters | None:
         if self.election == STAND_BACK:

@@ -50,6 +50,8 @@ def described(config: ServerConfig) -> Iterator[str]:
         *(["whoever may read at the broker"] if config.announce_token else []),
     ]
     yield f"Lets in: {'; '.join(who) or 'nobody'}"
+    if config.peer_token is not None:
+        yield f"Logs in at other servers with the token of {config.peer_token}"
     if config.journal is None:
         yield "Keeps nothing on the disk"
     else:

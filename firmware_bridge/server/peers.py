@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ..link.clock import Backoff
-from ..link.codec import Value
+from ..link.codec import ABSENT, Value
 from ..link.connection import Connection
 from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints
-from ..link.errors import ConnectionLostError, LinkError
+from ..link.errors import AuthenticationError, ConnectionLostError, LinkError, TlsError
 from .ballot import fit_as_name
 from .store import Levels
 from .sync import Agreement, agree
@@ -39,13 +41,22 @@ class Peers:
         on_link: Callable[[str, bool], None],
         on_agreed: Callable[[str, Agreement], None],
         learned: Callable[[Levels], None],
+        tls: ssl.SSLContext | None = None,
+        token: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`on_link` is told which server can be reached, `learned` which nodes come from there."""
+        """`on_link` is told which server can be reached, `learned` which nodes come from there.
+
+        `tls` is what servers that encrypt are recognised by, `token` for those that announce none.
+        """
         self._name = name
         self._tree = tree
         self._on_link = on_link
         self._on_agreed = on_agreed
         self._learned = learned
+        self._tls = tls
+        self._token = token
+        self._told: set[str] = set()
+        """Servers that we have complained about."""
         self._endpoints: dict[str, list[Endpoint]] = {}
         self._links: dict[str, DirectLink] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -63,9 +74,13 @@ class Peers:
         """
         if name == self._name or not fit_as_name(name):
             return
-        found = endpoints(announcement, server=name)
+        found = endpoints(announcement, server=name, encrypted=self._tls is not None)
         if not found:
             self._forget(name)
+            if announcement is ABSENT:
+                self._told.discard(name)
+            else:
+                self._complain(name, "it does not say where it can be reached")
             return
         if name not in self._links and len(self._links) >= _MOST:
             return
@@ -76,10 +91,11 @@ class Peers:
                 self._sync(name)
         else:
             link = self._links[name] = DirectLink(
-                lambda: self._endpoints.get(name, []),
+                lambda: self._candidates(name),
                 name=lambda: self._name,
                 on_status=lambda status: self._status(name, status),
                 backoff=Backoff(1.0, _LONGEST),
+                tls=self._tls,
                 silence=_SILENCE,
             )
             self._tasks[name] = asyncio.get_running_loop().create_task(link.run())
@@ -111,10 +127,24 @@ class Peers:
             if (task := tasks.pop(name, None)) is not None:
                 task.cancel()
 
+    def _candidates(self, name: str) -> Sequence[Endpoint]:
+        """Return where a server is, with a token if there is any."""
+        found = self._endpoints.get(name, [])
+        return [replace(each, token=each.token or self._token()) for each in found]
+
     def _status(self, name: str, status: DirectStatus) -> None:
         self._on_link(name, status.connected)
         if status.connected:
+            self._told.discard(name)
             self._sync(name)
+        elif isinstance(status.error, AuthenticationError | TlsError):
+            self._complain(name, str(status.error))
+
+    def _complain(self, name: str, why: str) -> None:
+        """Say once that there is a server that we cannot agree with, until that changes."""
+        if name not in self._told and len(self._told) < _MOST:
+            self._told.add(name)
+            _LOGGER.warning("Server %s is there, but nothing can be copied: %s", name, why)
 
     def _sync(self, name: str) -> None:
         """Agree with a server; once more after that, if we are at it."""

@@ -72,6 +72,8 @@ class Server:
             on_link=self._linked,
             on_agreed=self._agreed,
             learned=self.broker.learned,
+            tls=config.peer_tls,
+            token=lambda: self._tokens.named.get(config.peer_token or ""),
         )
         self.office = Office(
             config,

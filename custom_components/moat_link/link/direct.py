@@ -112,6 +112,16 @@ async def connect(
     return connection, identity
 
 
+async def greeting(endpoint: Endpoint, *, timeout: float, tls: ssl.SSLContext) -> str:
+    """Return the name of the server at an end point, without logging in. LinkError."""
+    login = ClientLogin(name=fresh_id())
+    connection = await _open(endpoint, login.handle, timeout, tls)
+    try:
+        return await login.greeted(connection, timeout=timeout)
+    finally:
+        await connection.close()
+
+
 async def _open(
     endpoint: Endpoint, handler: Handler, timeout: float, tls: ssl.SSLContext | None
 ) -> Connection:

@@ -79,6 +79,19 @@ class ClientLogin:
             return asyncio.shield(self._verdict)
         return self._handler(request)
 
+    async def greeted(self, connection: Connection, *, timeout: float) -> str:
+        """Return how the server calls itself, and do not log in. The same errors as `run`."""
+        try:
+            async with asyncio.timeout(timeout):
+                greeting = await _unless_closed(connection, self._greeted)
+        except TimeoutError:
+            raise NoAnswerError(f"no handshake within {timeout} s") from None
+        finally:
+            self._verdict.cancel()
+        if greeting.path == _HELLO:
+            return _read_greeting(greeting, from_server=True)[0]
+        return _read_legacy_greeting(greeting)[0]
+
     async def run(self, connection: Connection, *, timeout: float = 10) -> ServerIdentity:
         """Get in, or AuthenticationError, NoAnswerError, ConnectionLostError."""
         try:
@@ -139,11 +152,7 @@ class ClientLogin:
         raise AuthenticationError(str(reason)) from reason
 
     async def _log_in_legacy(self, connection: Connection, greeting: Request) -> ServerIdentity:
-        match greeting.arguments:
-            case (_, True, str(server), *more) if _is_name(server):
-                assigned = more[0] if more and isinstance(more[0], str) else ""
-            case _:
-                raise AuthenticationError("not a server") from RemoteError("_AuC")
+        server, assigned = _read_legacy_greeting(greeting)
         self._verdict.set_result(True)
         reply = await connection.request(
             _LEGACY_HELLO, (_LINK_VERSION, False, self._name, server, True), timeout=None
@@ -276,6 +285,14 @@ def _read_greeting(request: Request, *, from_server: bool) -> tuple[str, set[Val
                     return name, {each for each in methods if isinstance(each, str)}, assigned
             return name, {each for each in methods if isinstance(each, str)}, ""
     raise AuthenticationError("the greeting makes no sense") from RemoteError("_AuE")
+
+
+def _read_legacy_greeting(request: Request) -> tuple[str, str]:
+    """Return the server's name, and the name it has for us."""
+    match request.arguments:
+        case (_, True, str(server), *more) if _is_name(server):
+            return server, more[0] if more and isinstance(more[0], str) else ""
+    raise AuthenticationError("not a server") from RemoteError("_AuC")
 
 
 def _is_name(text: str) -> bool:

@@ -15,7 +15,9 @@ from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.cli import add_arguments, configure
 from firmware_bridge.server.retention import Keep
+from firmware_bridge.server.tokens import add_token
 from tests.bridge.test_process import process
+from tests.support.certificates import Authority
 from tests.support.installation import Peer, link
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -82,6 +84,9 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
             "/nonexistent or None: No such file",
         ),
         (["--name", "a/b"], "name"),
+        (["--peer-token", "servers"], "there is no token servers"),
+        (["--server-ca", "/nonexistent"], "/nonexistent: no such file"),
+        (["--server-ca", __file__], "no certificate of an authority"),
         (["--history", "a=x", "--save", "/tmp"], "--history a=x: x is no number of days"),
         (["--history", "a:=1", "--save", "/tmp"], "history: "),
         (["--history", "a=1"], "directory"),
@@ -91,6 +96,25 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
 def test_wrong_usage(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_other_servers(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is needed to agree with them, on the command line and in the table."""
+    (tmp_path / "ca.pem").write_text(Authority().certificate)
+    token = add_token(tmp_path / "tokens", "servers")
+    words = ["--token-file", str(tmp_path / "tokens"), "--peer-token", "servers"]
+    assert main(["server", "--check", *words, "--server-ca", str(tmp_path / "ca.pem")]) == 0
+    told = capsys.readouterr().out
+    assert "Logs in at other servers with the token of servers" in told
+    assert token not in told
+    rest = {"link": {"root": "x"}, "driver": {"home": {"type": "simulator"}}}
+    server = {"token_file": "tokens", "peer_token": "servers", "server_ca": "ca.pem"}
+    found = parse(rest | {"server": server}, DRIVERS, source="x", directory=tmp_path).server
+    assert found is not None
+    config = found.on(BrokerConfig(host="x"), Path("r"))
+    assert config.peer_token == "servers"
+    assert config.peer_tls is not None
+    assert len(config.peer_tls.get_ca_certs()) == 1
 
 
 def test_history_on_the_command_line(tmp_path: File) -> None:

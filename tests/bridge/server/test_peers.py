@@ -13,9 +13,14 @@ from firmware_bridge.link.codec import ABSENT, FrameReader, encode_frame
 from firmware_bridge.link.errors import ConnectionLostError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
+from firmware_bridge.link.transport import tls_context
 from firmware_bridge.server import peers as peers_module, sync
+from firmware_bridge.server.certificate import Certificate
+from firmware_bridge.server.config import Listener
 from firmware_bridge.server.peers import Peers
 from firmware_bridge.server.tree import Tree
+from tests.support.certificates import Authority
+from tests.support.installation import Peer
 from tests.support.server import FakeServer
 from tests.support.vectors import load
 from tests.support.wait import until
@@ -163,6 +168,76 @@ async def test_a_fault_of_ours(caplog: pytest.LogCaptureFixture) -> None:
         mine.announced("srv1", server.announcement)
         await until(lambda: "srv1" in mine.agreed)
         await mine.close()
+
+
+SERVERS = {"servers": "0123456789ab"}
+
+
+def closed(tmp_path: File, authority: Authority) -> dict[str, Any]:
+    """Return the options of a server that only encrypts, needs a token, and announces none."""
+    identity = authority.issue()
+    (tmp_path / "server.pem").write_text(identity.certificate + identity.key)
+    certificate = Certificate.read(tmp_path / "server.pem", None)
+    return {
+        "listeners": (Listener(port=0, certificate=certificate),),
+        "anonymous": False,
+        "announce_token": False,
+        "tokens": SERVERS,
+    }
+
+
+async def test_closed_servers_agree(serve: Start, tmp_path: File) -> None:
+    """Servers that only encrypt, and need a token that is not announced, have what they need."""
+    authority = Authority()
+    options = closed(tmp_path, authority)
+    keys = {"peer_token": "servers", "peer_tls": tls_context(authority.certificate)}
+    one = await serve("one", **options, **keys)
+    two = await serve("two", **options, **keys)
+    one.tree.receive(["a"], 1, Meta("me", 5.0))
+    two.tree.receive(["b"], 2, Meta("me", 5.0))
+    await until(lambda: one.tree.store.find(["b"]) and two.tree.store.find(["a"]), 10)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("peer_tls",), "No auth method worked"),
+        (("peer_token",), "it does not say where it can be reached"),
+    ],
+)
+async def test_closed_servers_that_lack_something(
+    serve: Start,
+    peer: Peer,
+    tmp_path: File,
+    caplog: pytest.LogCaptureFixture,
+    keys: tuple[str, ...],
+    told: str,
+) -> None:
+    """That they cannot agree is said once, and why; again when the server has been away."""
+    authority = Authority()
+    every = {"peer_token": "servers", "peer_tls": tls_context(authority.certificate)}
+    some = {key: every[key] for key in keys}
+    topic = "run/service/main/server/two"
+    await serve("one", **{**closed(tmp_path, authority), "listeners": ()}, **some)
+    two = await serve("two", **closed(tmp_path, authority), **every)
+    await until(lambda: f"Server two is there, but nothing can be copied: {told}" in caplog.text)
+    said: Any = two.office.announcement()
+    for turn in range(3):
+        await peer.say(topic, said | {"turn": turn}, time=5e9 + turn, origin="two")
+    await peer.say(topic, ABSENT, time=5e9 + 5, origin="two")
+    await peer.say(topic, said, time=5e9 + 6, origin="two")
+    await until(lambda: caplog.text.count("Server two is there") == 2)
+
+
+async def test_unknown_authority(
+    serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server whose certificate nobody has signed is told no token, and that is said."""
+    options = closed(tmp_path, Authority()) | {"peer_token": "servers"}
+    await serve("one", **options, peer_tls=tls_context(Authority().certificate))
+    await serve("two", **options)
+    await until(lambda: "Server two is there, but nothing can be copied" in caplog.text)
+    assert "certificate is not accepted" in caplog.text
 
 
 async def test_as_recorded(serve: Start, tmp_path: File) -> None:

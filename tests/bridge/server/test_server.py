@@ -16,11 +16,13 @@ from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig, Session
 from firmware_bridge.server import namesake, office
+from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError
 from firmware_bridge.server.journal import JournalConfig
 from firmware_bridge.server.server import Server
 from tests.bridge.server.caller import Caller
+from tests.support.certificates import Authority
 from tests.support.installation import ROOT, Peer, link, other
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -361,6 +363,27 @@ async def test_name_is_taken(
     assert not other.broker.connected
     assert one.broker.sessions == 1
     assert peer.heard("run/service/main/server/same") == said
+
+
+async def test_name_is_taken_by_a_closed_server(
+    serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is heard by its greeting, though it only encrypts, and would not let us in."""
+    identity = Authority().issue()
+    (tmp_path / "server.pem").write_text(identity.certificate + identity.key)
+    certificate = Certificate.read(tmp_path / "server.pem", None)
+    one = await serve(
+        "same",
+        listeners=(Listener(port=0, certificate=certificate),),
+        anonymous=False,
+        announce_token=False,
+        tokens={"me": "0123456789ab"},
+    )
+    await until(lambda: one.broker.connected)
+    other = await serve("same", wait=False, listeners=(Listener(port=0),))
+    await until(lambda: "There is another server same" in caplog.text)
+    assert not other.broker.connected
+    assert one.broker.sessions == 1
 
 
 async def test_name_is_wrested(
