@@ -48,6 +48,8 @@ class Publisher:
         self._delete: dict[Path, None] = {}
         self._faults: dict[str, str | None] = {}
         self._unsaid_faults: dict[str, None] = {}
+        self._judged: set[str] = set()  # devices of which it is known whether they are ours
+        self._held: dict[str, list[tuple[str, Reading]]] = {}  # events of the others
         self._shunned: dict[str, Path | None] = {}
         self._reconsidered = 0.0
         self._owners = Owners(link, clock)
@@ -74,14 +76,18 @@ class Publisher:
                 pause = TICK
                 try:
                     await self._settle(devices.messages)
-                except (LinkError, TimeoutError) as err:
-                    _LOGGER.debug("Not everything was said: %s", err or "no snapshot")
+                except LinkError as err:
+                    _LOGGER.debug("Not everything was said: %s", err)
+                    pause = RETRY
+                except TimeoutError:
+                    _LOGGER.debug("Nobody says who describes what")
+                    self._take_all()
                     pause = RETRY
                 self._wake.clear()
                 self._flush(
                     outlet
                     for entry in self._catalogue.entries
-                    if entry.description.id not in self._shunned
+                    if self._speaks_for(entry.description.id)
                     for outlet in entry.all_outlets
                 )
                 await self._pause(pause)
@@ -99,14 +105,16 @@ class Publisher:
             entry = self._catalogue.get(reading.device)
             if entry is None:
                 continue
-            silent = reading.device in self._shunned
+            speaks = self._speaks_for(reading.device)
             for key, value in reading.values.items():
                 if (outlet := entry.outlets.get(key)) is not None:
                     outlet.update(key, value, reading.time, now)
-                    if not silent:
+                    if speaks:
                         touched[outlet] = None
-                elif key in entry.events and not silent:
+                elif key in entry.events and speaks:
                     self._event(entry, key, reading)
+                elif key in entry.events and reading.device not in self._judged:
+                    self._hold(key, reading)
         self._flush(touched)
 
     def changed(self, changes: Changes) -> None:
@@ -115,6 +123,8 @@ class Publisher:
             _LOGGER.error("Wrong description: %s", problem)
         for entry in changes.removed:
             self._describe.pop(entry.description.id, None)
+            self._judged.discard(entry.description.id)
+            self._held.pop(entry.description.id, None)
             self._remove(entry.description.id, entry.state_paths)
         for entry in changes.published:
             self._describe[entry.description.id] = None
@@ -208,6 +218,33 @@ class Publisher:
             self._link.publish(path, reading.values[key], retain=False, time=time)
         except LinkError as err:
             _LOGGER.debug("An event was lost: %s", err)
+
+    def _hold(self, key: str, reading: Reading) -> None:
+        """Keep an event until it is known whose device it comes from, which is soon."""
+        if self._connected.is_set():
+            self._held.setdefault(reading.device, []).append((key, reading))
+
+    def _speaks_for(self, device: str) -> bool:
+        """Return whether a device is known to be ours."""
+        return device in self._judged and device not in self._shunned
+
+    def _judge(self, entry: Entry, owner: Path | None, *, ours: bool) -> None:
+        """Take note whose a device is; what has happened meanwhile is said now, or never."""
+        device = entry.description.id
+        self._judged.add(device)
+        held = self._held.pop(device, [])
+        if not ours:
+            self._shunned[device] = owner
+            return
+        self._shunned.pop(device, None)
+        for key, reading in held:
+            self._event(entry, key, reading)
+
+    def _take_all(self) -> None:
+        """Take devices of which nobody says whose they are for ours."""
+        for entry in self._catalogue.entries:
+            if entry.description.id not in self._judged:
+                self._judge(entry, None, ours=True)
 
     def _on_status(self) -> None:
         if not self._link.status.connected:
@@ -327,13 +364,10 @@ class Publisher:
         message = described.get(entry.path.topic)
         owner = owner_of(device, message.value) if message is not None else None
         alive = owner not in (None, self._service) and await self._owners.alive(owner)
-        if alive is False:
-            self._shunned.pop(device, None)
-            return True
         if alive and self._shunned.get(device) != owner:
             _LOGGER.error("%s belongs to %s; it is not published", entry.path, owner)
-        self._shunned[device] = owner if alive else None
-        return False
+        self._judge(entry, owner if alive else None, ours=alive is False)
+        return alive is False
 
     def _on_description(self, message: Message) -> None:
         """Notice when somebody else describes a device of ours."""

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from firmware_bridge import publisher
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.config import Config
 from firmware_bridge.driver import DriverError
@@ -139,10 +140,33 @@ async def test_events_happen_once_and_are_not_retained(broker: Mosquitto, peer: 
             await peer.link.get(Path("ems", "box", "press"))
 
 
+async def test_event_that_comes_with_its_device(broker: Mosquitto, peer: Peer) -> None:
+    """What happens before it is known whose device that is, is told as soon as it is."""
+    bus = Bus()
+    bus.read("box", 100.0, press="short")
+    bus.read("box", 101.0, press="long")
+    async with running(bridge(broker, bus=bus)):
+        await until(lambda: peer.values("ems/box/press") == ["short", "long"])
+
+
+async def test_nobody_tells_who_describes_what(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where descriptions cannot be read, values are published anyway."""
+    monkeypatch.setattr(publisher, "SNAPSHOT_TIMEOUT", 0.3)
+    monkeypatch.setattr(publisher.Publisher, "_on_survey", lambda self: None)
+    bus = Bus()
+    bus.read("box", 100.0, voltage=12.5, press="short")
+    async with running(bridge(broker, bus=bus)):
+        await until(lambda: peer.state.get("ems/box/out") == {"u": 12.5})
+        assert peer.values("ems/box/press") == ["short"]
+
+
 async def test_old_and_double_readings_are_dropped(broker: Mosquitto, peer: Peer) -> None:
     """Whatever order a bus delivers in, time on the link only grows."""
     bus = Bus()
     async with running(bridge(broker, bus=bus)):
+        await until(lambda: "device/box" in peer.state)
         bus.read("box", 100.0, relay=True)
         bus.read("box", 100.0, relay=False)
         bus.read("box", 99.0, relay=False)
@@ -328,18 +352,20 @@ async def test_two_bridges_do_not_fight_for_a_device(broker: Mosquitto, peer: Pe
         drivers={"bus": second.make},
     )
     late = bridge_for(broker, config)
+    second.read("box", 100.0, voltage=1.0, press="short")
     async with running(bridge(broker, bus=first)):
         await until(lambda: "device/box" in peer.state)
         async with running(late):
-            await until(lambda: second.opened == 1)
-            second.read("box", 100.0, voltage=1.0)
             await until(lambda: "run/host/elsewhere/bridge" in peer.state)
+            await until(lambda: second.opened and second.queue.empty())
+            await peer.link.call(Path("run", "host", "elsewhere", "bridge"), ["refresh"])
             first.read("box", 100.0, voltage=2.0)
             await until(lambda: peer.state.get("ems/box/out") == {"u": 2.0})
             box, _ = parse_device("box", peer.state["device/box"])
             assert box.alive == SERVICE
             with pytest.raises(NotFoundError):
                 await peer.link.get(Path("other", "box", "out"))
+            assert not peer.values("other/box/press")
 
 
 async def test_takes_over_from_a_dead_owner(broker: Mosquitto, peer: Peer) -> None:
