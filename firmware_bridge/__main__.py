@@ -22,6 +22,7 @@ from .server import cli
 from .server.config import ServerConfig, ServerConfigError
 from .server.explain import described, reason
 from .server.server import Server, serving
+from .terminal import LogFormatter
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,9 +33,10 @@ _EXAMPLE = FilePath(__file__).parent / "packaging" / "bridge.toml"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit code: 0 orderly, 1 failed, 2 wrong configuration."""
     options = _parser().parse_args(arguments)
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)-7s %(message)s"))
     logging.basicConfig(
-        format="%(asctime)s %(levelname)-7s %(message)s",
-        level=logging.DEBUG if options.verbose else options.level,
+        level=logging.DEBUG if options.verbose else options.level, handlers=[handler]
     )
     try:
         code: int = options.execute(options)

@@ -13,12 +13,12 @@ from ..link.client import Link, LinkConfig
 from ..link.codec import Key, Value
 from ..link.errors import DecodeError, LinkError, NotFoundError
 from ..link.path import Path
+from ..terminal import safe
 from .entry import DRIVER, parse
-from .job import PLACE
+from .job import PLACE, SERVICES
 from .show import COUNTS
 
 _PATIENCE: Final = 10.0
-_SERVICES: Final = Path("run", "host", "gate")
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def edit(options: argparse.Namespace, config: LinkConfig) -> int:
     except KeyboardInterrupt:
         return 0
     except (LinkError, OSError, ValueError) as err:
-        sys.stderr.write(f"{err}\n")
+        sys.stderr.write(f"{safe(str(err), lines=True)}\n")
         return 1
     return 0
 
@@ -77,7 +77,7 @@ async def _linked(config: LinkConfig) -> AsyncIterator[Link]:
 
 
 async def _list(link: Link, options: argparse.Namespace) -> None:
-    states = {each.path.relative_to(_SERVICES): each async for each in link.walk(_SERVICES)}
+    states = {each.path.relative_to(SERVICES): each async for each in link.walk(SERVICES)}
     counts = {each.path.relative_to(COUNTS): each async for each in link.walk(COUNTS)}
     rows = []
     async for message in link.walk(PLACE, min_depth=1):
@@ -94,7 +94,8 @@ async def _list(link: Link, options: argparse.Namespace) -> None:
         counted = (
             f", in {count.get('in')!s}, out {count.get('out')!s}, errors {count.get('errors')!s}"
         )
-        sys.stdout.write(f"{text}: {state or 'not running'!s}{counted if count else ''}\n")
+        line = f"{text}: {state or 'not running'!s}{counted if count else ''}"
+        sys.stdout.write(f"{safe(line)}\n")
 
 
 async def _add(link: Link, options: argparse.Namespace) -> None:

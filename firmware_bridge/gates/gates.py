@@ -10,19 +10,18 @@ from ..alongside import alongside
 from ..link.client import Link, LinkConfig, Watch
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Value
-from ..link.identity import HOSTS, PING
+from ..link.identity import PING
 from ..link.message import Message
 from ..link.path import Path
 from ..owners import Owners
 from .alike import alike
 from .entry import is_ours
-from .job import HOST, PLACE, Job
+from .job import PLACE, SERVICES, Job
 from .show import Show
 from .topics import MAX_LENGTH, MAX_PREFIX
 
 _LOGGER = logging.getLogger(__name__)
 
-SERVICES: Final = HOSTS / HOST
 PAUSE: Final = 1.0
 """Seconds between the end of a gate and its start with another entry."""
 

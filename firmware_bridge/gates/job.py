@@ -10,6 +10,7 @@ from ..link.client import Link, Service
 from ..link.clock import Clock
 from ..link.codec import Value
 from ..link.errors import CannotConnectError, ConnectionLostError, LinkError, NoAnswerError
+from ..link.identity import HOSTS
 from ..link.path import Path
 from .counters import Counters
 from .entry import DRIVER, EntryError, parse
@@ -20,6 +21,8 @@ _LOGGER = logging.getLogger(__name__)
 PLACE: Final = Path("gate")
 """Of entries, of their announcements below `run.host`, and of their errors below `error`."""
 HOST: Final = "gate"
+SERVICES: Final = HOSTS / HOST
+"""Where gates are announced."""
 FIRST: Final = 5.0
 FACTOR: Final = 1.4
 LONGEST: Final = 900.0
@@ -66,7 +69,7 @@ class Job:
     @property
     def service(self) -> Path:
         """Where it is announced."""
-        return Path("run", "host", HOST) / self.name
+        return SERVICES / self.name
 
     async def run(self) -> None:
         """Drive it for ever."""

@@ -10,7 +10,8 @@ from ..link.errors import NotFoundError
 from ..link.identity import ERRORS
 from ..link.message import Message
 from ..link.path import Path
-from .show import BOLD, BRIGHT_RED, DIM, RED, YELLOW, Screen, shown, span, when
+from ..terminal import shown
+from .show import BOLD, BRIGHT_RED, DIM, RED, YELLOW, Screen, span, when
 from .trouble import FailedError, missing
 from .usage import UsageError
 

@@ -9,7 +9,8 @@ from ..link.codec import ABSENT
 from ..link.message import Message
 from ..link.path import Path
 from ..link.server import Sample
-from .show import DIM, RED, Screen, about, shown, when
+from ..terminal import shown
+from .show import DIM, RED, Screen, about, when
 from .trouble import FailedError, missing
 from .usage import UsageError
 
@@ -24,7 +25,7 @@ async def get(link: Link, screen: Screen, options: argparse.Namespace) -> None:
     elif screen.json or not isinstance(message.value, str):
         screen.dump(message.value)
     else:
-        screen.say(message.value)
+        screen.text(message.value)
 
 
 async def children(link: Link, screen: Screen, options: argparse.Namespace) -> None:

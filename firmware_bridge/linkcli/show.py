@@ -1,14 +1,13 @@
 """What is printed: for people, with colour on a terminal, or JSON for programs."""
 
-import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
-from math import isfinite
 from typing import Final, TextIO
 
 from ..link.codec import ABSENT
 from ..link.message import Message
+from ..terminal import safe, shown
 
 BOLD: Final = "1"
 DIM: Final = "2"
@@ -33,7 +32,11 @@ class Screen:
 
     def dump(self, value: object) -> None:
         """Print a value as JSON."""
-        self.say(json.dumps(plain(value), ensure_ascii=False))
+        self.say(shown(value))
+
+    def text(self, text: str) -> None:
+        """Print a text as it is, unless it could control a terminal."""
+        self.say(safe(text, lines=True) if sys.stdout.isatty() else text)
 
     def note(self, text: str) -> None:
         """Tell what is worth knowing, but no result."""
@@ -69,11 +72,6 @@ def about(message: Message) -> dict[str, object]:
     }
 
 
-def shown(value: object) -> str:
-    """Return a value for people: JSON that a terminal can bear."""
-    return safe(json.dumps(plain(value), ensure_ascii=False))
-
-
 def when(time: float) -> str:
     """Return a local time to the second; a number where there is no date."""
     try:
@@ -88,49 +86,6 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
-
-
-def safe(text: str, *, lines: bool = False) -> str:
-    """Return a text without what would control the terminal; `lines`: line ends may stay."""
-    if text.isprintable():
-        return text
-    kept = "\n" if lines else ""
-    return "".join(
-        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode()
-        for each in text
-    )
-
-
-def plain(value: object) -> object:
-    """Make anything fit for JSON."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if isfinite(value) else None
-        case dict():
-            return {
-                key if isinstance(key, str) else _key(key): plain(each)
-                for key, each in value.items()
-            }
-        case list() | tuple():
-            return [plain(each) for each in value]
-        case frozenset():
-            return sorted(map(plain, value), key=str)
-        case bytes():
-            return value.hex()
-        case datetime():
-            return value.isoformat()
-        case _ if value is ABSENT:
-            return None
-        case _:
-            return str(value)
-
-
-def _key(key: object) -> str:
-    """Return a key that is no text as JSON has it: true, null, 5."""
-    found = plain(key)
-    return found if isinstance(found, str) else json.dumps(found)
 
 
 def _paint(text: str, style: str, *, on: bool) -> str:

@@ -18,7 +18,8 @@ from ..link.errors import (
 )
 from ..link.identity import HOSTS
 from ..link.path import Element, Path
-from .show import shown, when
+from ..terminal import shown
+from .show import when
 
 _MOST: Final = 8  # names that are offered
 

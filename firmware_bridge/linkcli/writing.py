@@ -8,8 +8,9 @@ from ..link.errors import NotFoundError, OutOfDateError
 from ..link.identity import HOSTS
 from ..link.message import Message
 from ..link.path import Path
+from ..terminal import shown
 from . import words
-from .show import BOLD, DIM, Screen, about, shown, when
+from .show import BOLD, DIM, Screen, about, when
 from .trouble import FailedError, in_the_way, missing
 from .usage import UsageError
 

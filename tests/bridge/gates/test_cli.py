@@ -134,6 +134,18 @@ async def test_added_listed_removed(broker, inside, outside):
     assert await gates(broker, "list") == (0, "", "")
 
 
+async def test_what_others_write_controls_no_terminal(broker, inside):
+    """Whatever the entries hold, and those who drive them say."""
+    escape = "\x1b]0;owned\x07\x9b2J"
+    await inside.set("gate.js", entry(codec=escape))
+    await inside.set("run.host.gate.js", {"value": "up\x9b"})
+    await inside.set("run.gate.js", {"in": "\x9b", "out": 1, "errors": 0})
+    code, out, _ = await gates(broker, "list")
+    assert code == 0
+    assert "owned" in out
+    assert out.removesuffix("\n").isprintable()
+
+
 async def test_another_broker_is_added(broker, inside, tmp_path):
     (tmp_path / "password").write_text("secret\n")
     words = ["--broker", "far:8884", "--broker-tls", "--broker-username", "u"]

@@ -1,43 +1,13 @@
 """What is printed."""
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 import pytest
 
-from firmware_bridge.link.codec import ABSENT, Opaque
 from firmware_bridge.link.message import Message
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
-from firmware_bridge.linkcli.show import RED, Screen, plain, safe, span, when
-
-
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [
-        (b"\x01\xff", "01ff"),
-        (float("nan"), None),
-        (float("inf"), None),
-        (Path("a", 5), "a:5"),
-        (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02T00:00:00+00:00"),
-        (frozenset({3, 1, "x"}), [1, 3, "x"]),
-        ((1, [2]), [1, [2]]),
-        ({2: 1, True: 4, None: 5, b"\x01": 6}, {"2": 1, "true": 4, "null": 5, "01": 6}),
-        (ABSENT, None),
-        (Opaque(99, 1), "Opaque(tag=99, value=1)"),
-        (2**70, 2**70),
-    ],
-)
-def test_as_json(value: Any, found: Any) -> None:
-    """Whatever stands on the wire becomes JSON."""
-    assert plain(value) == found
-
-
-def test_nothing_controls_the_terminal() -> None:
-    assert safe("Küche → 5") == "Küche → 5"
-    assert safe("a\x1b[2Jb\r\n") == "a\\x1b[2Jb\\r\\n"
-    assert safe("a\u202eb\x9b") == "a\\u202eb\\x9b"
-    assert safe("a\nb\t", lines=True) == "a\nb\\t"
+from firmware_bridge.linkcli.show import RED, Screen, span, when
 
 
 def test_times() -> None:
@@ -83,3 +53,12 @@ def test_a_hostile_node(capsys: pytest.CaptureFixture[str]) -> None:
     screen.note("\x1b")
     screen.complain("\x1b\nmore")
     assert capsys.readouterr().err == "\\x1b\n\\x1b\nmore\n"
+
+
+def test_a_text_alone(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as it is in a pipe, and harmless at a terminal."""
+    screen = Screen(json=False, colour="never", environ={})
+    screen.text("a\x1b]0;b\x07\nc")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    screen.text("a\x1b]0;b\x07\nc")
+    assert capsys.readouterr().out == "a\x1b]0;b\x07\nc\na\\x1b]0;b\\x07\nc\n"
