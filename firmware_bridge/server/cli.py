@@ -35,6 +35,8 @@ examples:
 SIGTERM and SIGINT end it in order; SIGHUP reads tokens and certificates again.
 Exit codes: 0 ended in order, 1 failed, 2 wrong configuration; the reason is on the standard error."""
 
+type Add = Callable[..., argparse.Action]
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be said about a server, and about the broker."""
@@ -42,59 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _ABOUT
     parser.epilog = _EXAMPLES
     parser.add_argument("--check", action="store_true", help="check the options and stop")
-    add = parser.add_argument_group("the broker and the installation").add_argument
-    add("--host", default="localhost", help="of the broker (%(default)s)")
-    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
-    add("--username", help="at the broker")
-    add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
-    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
-    add("--name", help="of the server, unique at the broker (bridge-HOST-ROOT)")
-    add(
-        "--election",
-        choices=ELECTION,
-        default=STAND_BACK,
-        help="beside real servers, wait until they are gone, or take turns (%(default)s)",
-    )
-    add("--cycle", type=float, default=50, metavar="S", help="of turns (%(default)s)")
-    add("--gap", type=float, default=5, metavar="S", help="between turns (%(default)s)")
-    add = parser.add_argument_group("its clients").add_argument
-    add(
-        "--listen",
-        action="append",
-        metavar="HOST:PORT",
-        help="where clients connect; may be repeated (127.0.0.1:27587, unless --unix is given)",
-    )
-    add("--listen-tls", action="append", metavar="HOST:PORT", help="the same, encrypted")
-    add("--unix", action="append", metavar="PATH", help="a Unix socket for clients")
-    add("--announce", metavar="HOST", help="how others reach this machine (its address)")
-    add("--token-file", metavar="FILE", type=File, help="who gets in: see `server token`")
-    add("--no-anonymous", action="store_true", help="let only those in who have a token")
-    add("--no-announced-token", action="store_true", help="put no token on the broker")
-    add("--certificate", metavar="FILE", type=File, help="to encrypt with (PEM)")
-    add(
-        "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
-    )
-    add = parser.add_argument_group("other servers").add_argument
-    add("--server-ca", metavar="FILE", type=File, help="authority of those that encrypt (system's)")
-    add("--peer-token", metavar="NAME", help="the token, of those in the file, for other servers")
-    add = parser.add_argument_group("its data").add_argument
-    add("--save", metavar="DIR", type=File, help="keep the data there")
-    add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
-    add(
-        "--history",
-        action="append",
-        metavar="PREFIX=DAYS[,SIZE]",
-        help="remember values below a dotted prefix (: for all) for so many days, or as many as "
-        "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
-    )
-    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
-    add(
-        "--forget-errors",
-        type=float,
-        default=30.0,
-        metavar="DAYS",
-        help="after which errors that somebody has acknowledged are cleared (%(default)g)",
-    )
+    for title, add_group in _GROUPS.items():
+        add_group(parser.add_argument_group(title).add_argument)
     commands = parser.add_subparsers(metavar="token")
     add_commands(commands.add_parser("token", help="make tokens, and take them back"))
 
@@ -179,6 +130,75 @@ async def _follow(server: Server, beside: Beside) -> None:
     await server.serving.wait()
     async with beside(server):
         await asyncio.Event().wait()
+
+
+def _add_installation(add: Add) -> None:
+    add("--host", default="localhost", help="of the broker (%(default)s)")
+    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
+    add("--username", help="at the broker")
+    add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
+    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
+    add("--name", help="of the server, unique at the broker (bridge-HOST-ROOT)")
+    add(
+        "--election",
+        choices=ELECTION,
+        default=STAND_BACK,
+        help="beside real servers, wait until they are gone, or take turns (%(default)s)",
+    )
+    add("--cycle", type=float, default=50, metavar="S", help="of turns (%(default)s)")
+    add("--gap", type=float, default=5, metavar="S", help="between turns (%(default)s)")
+
+
+def _add_clients(add: Add) -> None:
+    add(
+        "--listen",
+        action="append",
+        metavar="HOST:PORT",
+        help="where clients connect; may be repeated (127.0.0.1:27587, unless --unix is given)",
+    )
+    add("--listen-tls", action="append", metavar="HOST:PORT", help="the same, encrypted")
+    add("--unix", action="append", metavar="PATH", help="a Unix socket for clients")
+    add("--announce", metavar="HOST", help="how others reach this machine (its address)")
+    add("--token-file", metavar="FILE", type=File, help="who gets in: see `server token`")
+    add("--no-anonymous", action="store_true", help="let only those in who have a token")
+    add("--no-announced-token", action="store_true", help="put no token on the broker")
+    add("--certificate", metavar="FILE", type=File, help="to encrypt with (PEM)")
+    add(
+        "--key", metavar="FILE", type=File, help="of the certificate, if it is in a file of its own"
+    )
+
+
+def _add_peers(add: Add) -> None:
+    add("--server-ca", metavar="FILE", type=File, help="authority of those that encrypt (system's)")
+    add("--peer-token", metavar="NAME", help="the token, of those in the file, for other servers")
+
+
+def _add_data(add: Add) -> None:
+    add("--save", metavar="DIR", type=File, help="keep the data there")
+    add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
+    add(
+        "--history",
+        action="append",
+        metavar="PREFIX=DAYS[,SIZE]",
+        help="remember values below a dotted prefix (: for all) for so many days, or as many as "
+        "there is room for (500M, 2G), the oldest go first; may be repeated; needs --save",
+    )
+    add("--history-size", metavar="SIZE", help="of the whole history on the disk (1G)")
+    add(
+        "--forget-errors",
+        type=float,
+        default=30.0,
+        metavar="DAYS",
+        help="after which errors that somebody has acknowledged are cleared (%(default)g)",
+    )
+
+
+_GROUPS: Final[dict[str, Callable[[Add], None]]] = {
+    "the broker and the installation": _add_installation,
+    "its clients": _add_clients,
+    "other servers": _add_peers,
+    "its data": _add_data,
+}
 
 
 def _history(text: str) -> tuple[str, Keep]:
