@@ -59,8 +59,8 @@ class Stamps:
         """Return the time for the next write of a node.
 
         `seen` is the newest time received for it, believed up to LATEST; `source` the time the source
-        took the value, kept when it is newer than our last write. The same `content` with the same `source` time again is
-        a repetition, and repeats its time.
+        took the value, kept when it is newer than our last write. The same `content` with the same
+        `source` time again is a repetition, and repeats its time.
         """
         last = self._sent.get(topic)
         if source is not None and content is not None and last == (source, content):

@@ -15,8 +15,10 @@ from .transport import BrokerConfig
 class LinkConfig:
     """Which installation, and who we are in it.
 
-    `endpoint` names one server to try first, `token` is for it and for servers that announce none, `server_tls` is what servers that encrypt
-    are recognised by (None: they are not used); times are in seconds. `grace` is how long something the broker has forgotten still counts, while there is no server to ask.
+    `endpoint` names one server to try first, `token` is for it and for servers that announce none,
+    `server_tls` is what servers that encrypt are recognised by (None: they are not used); times are
+    in seconds. `grace` is how long something the broker has forgotten still counts, while there is
+    no server to ask.
     """
 
     broker: BrokerConfig

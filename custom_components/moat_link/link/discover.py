@@ -50,7 +50,8 @@ async def find_roots(broker: BrokerConfig) -> list[FoundRoot]:
 async def is_root(broker: BrokerConfig, root: Path, *, besides: str = "") -> bool:
     """Connect and tell whether anything of MoaT-Link can be seen under this root.
 
-    The client with the id `besides` does not count. Raises what `Session.open` raises, and NotAuthorizedError when the account may not read there.
+    The client with the id `besides` does not count. Raises what `Session.open` raises, and
+    NotAuthorizedError when the account may not read there.
     """
     prefix = f"{root.topic}/"
     seen = await _retained(
