@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from ..alongside import alongside
+from ..link.alike import alike
 from ..link.client import Link, LinkConfig, Watch
 from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Value
@@ -14,7 +15,6 @@ from ..link.identity import PING
 from ..link.message import Message
 from ..link.path import Path
 from ..owners import Owners
-from .alike import alike
 from .entry import is_ours
 from .job import PLACE, SERVICES, Job
 from .show import Show

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Final, Self
 
+from ..link.alike import alike
 from ..link.codec import ABSENT, RemoteObject, Value
 from ..link.meta import Meta
-from .alike import alike
 from .codecs import MAX_PAYLOAD, written
 from .plain import CodecError
 from .table import Rule

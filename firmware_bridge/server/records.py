@@ -4,6 +4,7 @@ import struct
 from functools import lru_cache
 from typing import Final
 
+from ..link.alike import alike
 from ..link.codec import Value, decode, encode, encode_frame
 from ..link.errors import EncodeError
 from ..link.frames import Frame
@@ -78,7 +79,7 @@ class Record(bytes):
             return False
         reader = SequenceReader(self, 1)
         mine = reader.read()
-        return reader.position == len(value) + 1 and _same(mine, decode(value))
+        return reader.position == len(value) + 1 and alike(mine, decode(value))
 
 
 def restored(data: bytes) -> Record:
@@ -128,18 +129,3 @@ def encode_spliced(frame: Frame) -> bytes:
 @lru_cache(maxsize=4096)
 def _text(text: str) -> bytes:
     return encode(text)
-
-
-def _same(one: Value, other: Value) -> bool:
-    """Compare type-strictly, and without regard to the order of maps."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        theirs = {(type(key), key): value for key, value in other.items()}
-        return len(one) == len(other) and all(
-            (type(key), key) in theirs and _same(value, theirs[type(key), key])
-            for key, value in one.items()
-        )
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other, strict=True))
-    return encode(one) == encode(other)

@@ -5,9 +5,9 @@ import math
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from firmware_bridge.gates.alike import alike
 from firmware_bridge.gates.codecs import MAX_PAYLOAD, NAMES, make, translated, written
 from firmware_bridge.gates.plain import CodecError
+from firmware_bridge.link.alike import alike
 from firmware_bridge.link.codec import ABSENT, Value, encode_payload
 from firmware_bridge.link.path import Path
 from tests.support import strategies
