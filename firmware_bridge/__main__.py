@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from . import linkcli
+from .access import UsageError, add_broker, add_root, broker_table
 from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
@@ -53,7 +54,7 @@ def _bridge(options: argparse.Namespace) -> int:
         settings = link_config(config)
         where = "server"
         server = config.server and config.server.on(settings.broker, config.root)
-    except (ConfigError, ServerConfigError) as err:
+    except (UsageError, ConfigError, ServerConfigError) as err:
         sys.stderr.write(f"{err}\n")
         return USAGE
     except OSError as err:
@@ -146,11 +147,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_simulation(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--host", default="localhost", help="of the broker (%(default)s)")
-    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
-    add("--username", help="at the broker")
-    add("--password-file", metavar="FILE", help="holds the password at the broker")
-    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
+    add_broker(add)
+    add_root(add)
     add("--prefix", help="of all values, dotted (ems)")
     add("--name", help="of the bridge, at run.host.HOST.NAME (bridge)")
     add("--as-host", metavar="HOST", help="announce as running on this host (this machine's name)")
@@ -194,19 +192,19 @@ def _simulation(options: argparse.Namespace) -> Config:
         "language": options.language,
         "faults": options.fault,
     }
-    broker = {
-        "host": options.host,
-        "port": options.port,
-        "username": options.username,
-        "password": {"file": options.password_file} if options.password_file else None,
-    }
-    link = {"root": options.root, "host": options.as_host, "server": not options.no_server}
+    root = "moat" if options.root is None else options.root
+    link = {"root": root, "host": options.as_host, "server": not options.no_server}
     bridge = {
         "name": options.name,
         "prefix": options.prefix,
         "discovery": not options.no_discovery,
     }
-    table = {"broker": broker, "link": link, "bridge": bridge, "driver": {"home": driver}}
+    table = {
+        "broker": broker_table(options),
+        "link": link,
+        "bridge": bridge,
+        "driver": {"home": driver},
+    }
     given = {
         name: {key: value for key, value in section.items() if value is not None}
         for name, section in table.items()

@@ -7,10 +7,8 @@ import signal
 import sys
 from pathlib import Path as File
 
+from ..access import UsageError, add_broker, add_root, broker, root, secret, server_tls
 from ..link.client import LinkConfig
-from ..link.errors import DecodeError
-from ..link.path import Path
-from ..link.session import BrokerConfig
 from .edit import add_commands, edit
 from .gates import driving
 from .show import LANGUAGES
@@ -19,12 +17,10 @@ from .show import LANGUAGES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be said about the installation whose gates are driven."""
     add = parser.add_argument
-    add("--host", default="localhost", help="of the broker (%(default)s)")
-    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
-    add("--username", help="at the broker")
-    add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
-    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
+    add_broker(add)
+    add_root(add)
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
+    add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--no-server", action="store_true", help="do without the installation's server")
     parser.set_defaults(edit=None)
     add_commands(parser)
@@ -35,7 +31,7 @@ def execute(options: argparse.Namespace) -> int:
     """Drive gates, or edit them; return the exit code: 0 orderly, 1 failed, 2 wrong configuration."""
     try:
         config = _configure(options)
-    except (ValueError, OSError, DecodeError) as err:
+    except UsageError as err:
         sys.stderr.write(f"{err}\n")
         return 2
     if options.edit is not None:
@@ -45,17 +41,14 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _configure(options: argparse.Namespace) -> LinkConfig:
-    root = Path.parse(options.root)
-    if not len(root):
-        raise ValueError("--root must not be empty")
-    password, token = (
-        file and file.read_text().strip() for file in (options.password_file, options.token_file)
+    return LinkConfig(
+        broker=broker(options),
+        root=root(options),
+        name="gates",
+        token=secret("token", options),
+        server_tls=server_tls(options),
+        use_server=not options.no_server,
     )
-    broker = BrokerConfig(
-        host=options.host, port=options.port, username=options.username, password=password
-    )
-    use_server = not options.no_server
-    return LinkConfig(broker=broker, root=root, name="gates", token=token, use_server=use_server)
 
 
 async def _run(config: LinkConfig, language: str) -> None:

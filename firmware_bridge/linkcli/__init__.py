@@ -5,13 +5,13 @@ import asyncio
 import os
 import sys
 
+from ..access import UsageError
 from ..config import ConfigError
 from ..link.errors import LinkError
 from .connect import connected, settings
 from .options import add_arguments
 from .show import Screen
 from .trouble import explained
-from .usage import UsageError
 
 __all__ = ["add_arguments", "execute"]
 

@@ -2,31 +2,27 @@
 
 import argparse
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path as File
 
-from ..config import Config, TlsConfig, read
+from ..access import UsageError, broker, root, secret, server_tls
+from ..config import read
 from ..drivers import DRIVERS
 from ..link.client import Link, LinkConfig
 from ..link.direct import Endpoint
 from ..link.discover import find_roots, is_root
 from ..link.errors import (
     AuthenticationError,
-    DecodeError,
     LinkError,
     NotAuthorizedError,
     RefusedError,
 )
 from ..link.path import Path
-from ..link.session import BrokerConfig
 from ..server.config import ServerConfigError, parse_place
 from .show import Screen
 from .trouble import FailedError, unreachable
-from .usage import UsageError
 
-_TLS_PORT = 8883
 _ENCRYPTED = "tls://"
 
 
@@ -37,16 +33,13 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> LinkCon
     """
     file = options.config or environ.get("MOAT_CONFIG")
     config = read(File(file), DRIVERS) if file else None
-    root = options.root or environ.get("MOAT_ROOT") or (config.root if config else "moat")
     return LinkConfig(
-        broker=_broker(options, environ, config),
-        root=_root(root if options.root is None else options.root),
+        broker=broker(options, environ, config),
+        root=root(options, environ, config),
         name="cli",
         endpoint=_endpoint(options, environ),
-        server_tls=ssl.create_default_context(
-            cafile=options.server_ca or (config.server_ca if config else None)
-        ),
-        token=_secret(options, environ, "token") or (config.token if config else None),
+        server_tls=server_tls(options, config),
+        token=secret("token", options, environ) or (config.token if config else None),
         use_server=not options.no_server,
     )
 
@@ -98,28 +91,6 @@ async def _check_server(link: Link, config: LinkConfig, screen: Screen) -> None:
     screen.note(f"Nothing of MoaT is below {config.root}, nor elsewhere on this broker.")
 
 
-def _broker(
-    options: argparse.Namespace, environ: Mapping[str, str], config: Config | None
-) -> BrokerConfig:
-    tls = config.tls if config else None
-    if options.tls or options.ca or options.client_cert:
-        tls = TlsConfig(
-            ca=options.ca, client_cert=options.client_cert, client_key=options.client_key
-        )
-    port = options.port or _port(environ) or (config and config.broker_port)
-    return BrokerConfig(
-        host=options.host
-        or environ.get("MOAT_HOST")
-        or (config.broker_host if config else "localhost"),
-        port=port or (_TLS_PORT if tls else 1883),
-        username=options.username
-        or environ.get("MOAT_USERNAME")
-        or (config.username if config else None),
-        password=_secret(options, environ, "password") or (config.password if config else None),
-        tls=tls.context() if tls else None,
-    )
-
-
 def _endpoint(options: argparse.Namespace, environ: Mapping[str, str]) -> Endpoint | None:
     place = options.server or (None if options.unix else environ.get("MOAT_SERVER"))
     if options.server and options.unix:
@@ -137,34 +108,3 @@ def _endpoint(options: argparse.Namespace, environ: Mapping[str, str]) -> Endpoi
     except ServerConfigError as err:
         raise UsageError(f"--server {err}") from err
     return Endpoint(host=host, port=port, tls=place.startswith(_ENCRYPTED))
-
-
-def _root(given: Path | str) -> Path:
-    try:
-        root = given if isinstance(given, Path) else Path.parse(given)
-    except DecodeError as err:
-        raise UsageError(f"MOAT_ROOT: {err}") from err
-    if not root:
-        raise UsageError("--root must not be empty")
-    return root
-
-
-def _port(environ: Mapping[str, str]) -> int | None:
-    if not (text := environ.get("MOAT_PORT")):
-        return None
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"MOAT_PORT: {text} is no port")
-    return int(text)
-
-
-def _secret(options: argparse.Namespace, environ: Mapping[str, str], name: str) -> str | None:
-    """Read what a file holds; UsageError names the option."""
-    option = f"{name}_file"
-    file = getattr(options, option) or environ.get(f"MOAT_{option.upper()}")
-    if not file:
-        return None
-    try:
-        return File(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as err:
-        reason = err.strerror if isinstance(err, OSError) else err
-        raise UsageError(f"--{name}-file {file}: {reason}") from err

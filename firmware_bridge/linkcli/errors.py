@@ -4,6 +4,7 @@ import argparse
 import time
 from typing import Final
 
+from ..access import UsageError
 from ..link.client import Link
 from ..link.codec import Value
 from ..link.errors import NotFoundError
@@ -13,7 +14,6 @@ from ..link.path import Path
 from ..terminal import shown
 from .show import BOLD, BRIGHT_RED, DIM, RED, YELLOW, Screen, span, when
 from .trouble import FailedError, missing
-from .usage import UsageError
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "fatal")
 _STYLES: Final = (DIM, "", YELLOW, RED, BRIGHT_RED)

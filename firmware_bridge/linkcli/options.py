@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path as File
 from typing import Final
 
+from ..access import add_broker, add_root
 from ..link.path import Path
 from . import errors, reading, words, writing
 
@@ -53,19 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_connection(parser: argparse.ArgumentParser) -> None:
     broker = parser.add_argument_group("the broker")
-    add = broker.add_argument
-    add("--host", help="(localhost)")
-    add("--port", type=words.port, help="(1883, with TLS 8883)")
-    add("--username")
-    add("--password-file", metavar="FILE", type=File, help="holds the password")
-    add("--tls", action="store_true", help="encrypt the connection")
-    add("--ca", metavar="FILE", help="the broker's authority, if the system does not know it")
-    add("--client-cert", metavar="FILE", help="who we are (PEM)")
-    add("--client-key", metavar="FILE", help="of the certificate, if it is in another file")
-    add("-c", "--config", metavar="FILE", type=File, help="connect as this bridge.toml says")
+    add_broker(broker.add_argument)
+    broker.add_argument(
+        "-c", "--config", metavar="FILE", type=File, help="connect as this bridge.toml says"
+    )
     server = parser.add_argument_group("the installation and its server")
     add = server.add_argument
-    add("--root", type=words.path, help="of the installation (moat)")
+    add_root(add)
     add("--server", metavar="HOST:PORT", help="speak with this one; tls://HOST:PORT: encrypted")
     add("--unix", metavar="PATH", help="speak with the server at this socket")
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")

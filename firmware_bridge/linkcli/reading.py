@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import time
 
+from ..access import UsageError
 from ..link.client import Link
 from ..link.codec import ABSENT
 from ..link.message import Message
@@ -12,7 +13,6 @@ from ..link.server import Sample
 from ..terminal import shown
 from .show import DIM, RED, Screen, about, when
 from .trouble import FailedError, missing
-from .usage import UsageError
 
 _DAY = 86400.0
 

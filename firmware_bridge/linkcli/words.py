@@ -57,13 +57,6 @@ def count(text: str) -> int:
     return int(text)
 
 
-def port(text: str) -> int:
-    """Read a port."""
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port")
-    return int(text)
-
-
 def duration(text: str) -> float:
     """Read seconds, or a number with a unit."""
     match = _DURATION.fullmatch(text.strip())

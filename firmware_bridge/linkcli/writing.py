@@ -2,8 +2,10 @@
 
 import argparse
 
+from ..access import UsageError
+from ..link.alike import alike
 from ..link.client import Link
-from ..link.codec import ABSENT, Value
+from ..link.codec import ABSENT
 from ..link.errors import NotFoundError, OutOfDateError
 from ..link.identity import HOSTS
 from ..link.message import Message
@@ -12,7 +14,6 @@ from ..terminal import shown
 from . import words
 from .show import BOLD, DIM, Screen, about, when
 from .trouble import FailedError, in_the_way, missing
-from .usage import UsageError
 
 
 async def put(link: Link, screen: Screen, options: argparse.Namespace) -> None:
@@ -97,7 +98,7 @@ async def _confirm(link: Link, written: Message) -> None:
         there = await link.get(written.path)
     except NotFoundError:
         there = None
-    if there is not None and there.time >= written.time and _equal(there.value, written.value):
+    if there is not None and there.time >= written.time and alike(there.value, written.value):
         return
     if there is None or there.value is ABSENT:
         raise FailedError(f"{written.path} was not stored: it was deleted by somebody else")
@@ -105,7 +106,3 @@ async def _confirm(link: Link, written: Message) -> None:
         f"{written.path} was not stored: what is there is newer, "
         f"of {there.meta.origin} at {when(there.time)}; see whether all clocks are right"
     )
-
-
-def _equal(one: Value, other: Value) -> bool:
-    return type(one) is type(other) and one == other

@@ -11,10 +11,8 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path as File
 from typing import Final
 
+from ..access import UsageError, add_broker, add_root, broker, root
 from ..alongside import alongside
-from ..link.errors import DecodeError
-from ..link.path import Path
-from ..link.session import BrokerConfig
 from .config import ELECTION, STAND_BACK, ServerConfig, ServerConfigError, ServerOptions
 from .explain import described, reason
 from .retention import Keep, parse_rule, parse_size
@@ -51,14 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def configure(options: argparse.Namespace) -> ServerConfig:
-    """Make a configuration of the command line. ServerConfigError, OSError."""
-    try:
-        root = Path.parse(options.root)
-    except DecodeError as err:
-        raise ServerConfigError(f"--root: {err}") from err
-    if not root:
-        raise ServerConfigError("--root must not be empty")
-    password = options.password_file and options.password_file.read_text().strip()
+    """Make a configuration of the command line. UsageError, ServerConfigError, OSError."""
     given = ServerOptions(
         name=options.name,
         listen=options.listen,
@@ -82,10 +73,7 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         cycle=options.cycle,
         gap=options.gap,
     )
-    broker = BrokerConfig(
-        host=options.host, port=options.port, username=options.username, password=password
-    )
-    return given.on(broker, root)
+    return given.on(broker(options), root(options))
 
 
 type Beside = Callable[[Server], AbstractAsyncContextManager[object]]
@@ -95,7 +83,7 @@ def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
     """Run a server, and something beside it; return 0 orderly, 1 failed, 2 wrong configuration."""
     try:
         config = configure(options)
-    except ServerConfigError as err:
+    except (UsageError, ServerConfigError) as err:
         sys.stderr.write(f"{err}\n")
         return 2
     except OSError as err:
@@ -133,11 +121,8 @@ async def _follow(server: Server, beside: Beside) -> None:
 
 
 def _add_installation(add: Add) -> None:
-    add("--host", default="localhost", help="of the broker (%(default)s)")
-    add("--port", type=int, default=1883, help="of the broker (%(default)s)")
-    add("--username", help="at the broker")
-    add("--password-file", metavar="FILE", type=File, help="holds the password at the broker")
-    add("--root", default="moat", help="of the installation, dotted (%(default)s)")
+    add_broker(add)
+    add_root(add)
     add("--name", help="of the server, unique at the broker (bridge-HOST-ROOT)")
     add(
         "--election",

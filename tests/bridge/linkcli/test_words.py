@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from firmware_bridge.access import port
 from firmware_bridge.link.path import Path
 from firmware_bridge.linkcli import words
 from firmware_bridge.linkcli.errors import level
@@ -28,7 +29,7 @@ from firmware_bridge.linkcli.errors import level
         (words.keyword, "a=5", ("a", 5)),
         (words.keyword, "a=b=c", ("a", "b=c")),
         (words.count, "0", 0),
-        (words.port, "1883", 1883),
+        (port, "1883", 1883),
         (words.duration, "90", 90),
         (words.duration, "1.5h", 5400),
         (words.duration, "2 d", 172_800),
@@ -51,8 +52,8 @@ def test_read(read: Callable[[str], Any], text: str, found: Any) -> None:
         (words.keyword, "a", "NAME=VALUE"),
         (words.keyword, "=5", "NAME=VALUE"),
         (words.count, "-1", "no count"),
-        (words.port, "0", "no port"),
-        (words.port, "65536", "no port"),
+        (port, "0", "no port"),
+        (port, "65536", "no port"),
         (words.duration, "0", "no duration"),
         (words.duration, "5y", "no duration"),
         (words.duration, "-5", "no duration"),

@@ -77,6 +77,10 @@ async def test_a_clock_ahead(ask: Ask, server: Server) -> None:
     found = await ask("set", "a.c", "2")
     assert (found.code, found.out) == (1, [])
     assert found.err == ["a.c was not stored: it was deleted by somebody else"]
+    say(server, "a.d", [True], 1000)
+    found = await ask("set", "a.d", "[1]")  # which Python takes for the same
+    assert found.code == 1
+    assert found.err[0].startswith("a.d was not stored: what is there is newer")
 
 
 async def test_delete(ask: Ask, server: Server) -> None:
