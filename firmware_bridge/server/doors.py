@@ -154,13 +154,13 @@ class Doors:
             )
         except OSError as err:
             self._dismiss(connection)
-            said = tls_error(err) if isinstance(err, ssl.SSLError) else err
-            self._complain(f"Refused a connection to {listener.name}: %s", said)
+            said = str(tls_error(err) if isinstance(err, ssl.SSLError) else err)
+            self._complain(f"Refused a connection to {listener.name}: %s", said or "it hung up")
         except BaseException:
             self._dismiss(connection)
             raise
 
-    def _complain(self, text: str, error: Exception) -> None:
+    def _complain(self, text: str, error: object) -> None:
         """Log what anybody can cause, but not each time."""
         now = asyncio.get_running_loop().time()
         level = logging.DEBUG

@@ -133,12 +133,13 @@ class Peers:
         return [replace(each, token=each.token or self._token()) for each in found]
 
     def _status(self, name: str, status: DirectStatus) -> None:
+        if isinstance(status.error, AuthenticationError | TlsError):
+            self._complain(name, str(status.error))  # it is there: nobody needs to take its place
+            return
         self._on_link(name, status.connected)
         if status.connected:
             self._told.discard(name)
             self._sync(name)
-        elif isinstance(status.error, AuthenticationError | TlsError):
-            self._complain(name, str(status.error))
 
     def _complain(self, name: str, why: str) -> None:
         """Say once that there is a server that we cannot agree with, until that changes."""

@@ -185,6 +185,7 @@ class Server:
         """Serve until `stop`; OSError when it cannot listen or use its directory."""
         failure: OSError | None = None
         try:
+            await self.keys.read()
             await self._load()
             if self._stop.is_set():
                 return
@@ -278,7 +279,6 @@ class Server:
         self.tree.report([*self._error_at("history"), kind], said, self.name)
 
     async def _listen(self) -> None:
-        await self.keys.read()
         await self.doors.open()
         self.office.addresses = self.doors.addresses
         _LOGGER.info("Server %s listens at %s", self.name, ", ".join(self.doors.places))

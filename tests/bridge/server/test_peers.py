@@ -18,6 +18,7 @@ from firmware_bridge.server import peers as peers_module, sync
 from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.config import Listener
 from firmware_bridge.server.peers import Peers
+from firmware_bridge.server.tokens import add_token
 from firmware_bridge.server.tree import Tree
 from tests.support.certificates import Authority
 from tests.support.installation import Peer
@@ -186,16 +187,20 @@ def closed(tmp_path: File, authority: Authority) -> dict[str, Any]:
     }
 
 
-async def test_closed_servers_agree(serve: Start, tmp_path: File) -> None:
+async def test_closed_servers_agree(
+    serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture
+) -> None:
     """Servers that only encrypt, and need a token that is not announced, have what they need."""
     authority = Authority()
-    options = closed(tmp_path, authority)
+    add_token(tmp_path / "tokens", "servers")
+    options = closed(tmp_path, authority) | {"tokens": {}, "token_file": tmp_path / "tokens"}
     keys = {"peer_token": "servers", "peer_tls": tls_context(authority.certificate)}
     one = await serve("one", **options, **keys)
     two = await serve("two", **options, **keys)
     one.tree.receive(["a"], 1, Meta("me", 5.0))
     two.tree.receive(["b"], 2, Meta("me", 5.0))
     await until(lambda: one.tree.store.find(["b"]) and two.tree.store.find(["a"]), 10)
+    assert "nothing can be copied" not in caplog.text, "tokens are known before they are needed"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +234,17 @@ async def test_closed_servers_that_lack_something(
     await until(lambda: caplog.text.count("Server two is there") == 2)
 
 
+async def test_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that does not let us in is not dead: that it cannot be reached would mean that."""
+    tree, links = Tree(SystemClock()), []
+    async with FakeServer(tokens=["one"], anonymous=False) as server, peers(tree, links) as mine:
+        mine.announced("srv1", {"link": [{"host": "127.0.0.1", "port": server.port}]})
+        await until(lambda: "Server srv1 is there, but nothing can be copied" in caplog.text)
+        assert links == []
+        mine.announced("srv1", server.announcement)
+        await until(lambda: links == [("srv1", True)])
+
+
 async def test_unknown_authority(
     serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -238,6 +254,7 @@ async def test_unknown_authority(
     await serve("two", **options)
     await until(lambda: "Server two is there, but nothing can be copied" in caplog.text)
     assert "certificate is not accepted" in caplog.text
+    await until(lambda: "Refused a connection to main: it hung up" in caplog.text)
 
 
 async def test_as_recorded(serve: Start, tmp_path: File) -> None:
