@@ -257,11 +257,13 @@ class Server:
         said: Value = ABSENT if problem is None else {"msg": problem, "level": 4}
         self.tree.report(self._error_at("disk"), said, self.name)
 
-    def _forget_disk_error(self) -> None:
+    def _forget_disk_errors(self) -> None:
         """Take back what an earlier run of ours has reported, if all is well."""
-        node = self.tree.store.find(self._error_at("disk"))
-        if self.journal is not None and self.journal.problem is None and node and node.alive:
-            self._disk(None)
+        past = [*self._error_at("history"), "disk"]
+        for keeper, levels in ((self.journal, self._error_at("disk")), (self.history, past)):
+            node = self.tree.store.find(levels)
+            if keeper is not None and keeper.problem is None and node and node.alive:
+                self.tree.report(levels, ABSENT, self.name)
 
     def _about_keys(self, what: str, problem: str | None) -> None:
         """Report that tokens or a certificate cannot be read, or can again."""
@@ -289,7 +291,7 @@ class Server:
         expired = self.clock.monotonic()
         while True:
             self.caretaker.tidy(main=self.election.main)
-            self._forget_disk_error()
+            self._forget_disk_errors()
             if self.clock.monotonic() - expired > _EXPIRY:
                 expired = self.clock.monotonic()
                 if self.election.main:

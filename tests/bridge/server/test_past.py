@@ -277,6 +277,14 @@ async def test_damage_is_an_error_record(serve: Start, tmp_path: File) -> None:
     assert not server.tree.store.find([*place, "disk"]).alive
 
 
+async def test_error_of_an_earlier_run(server: Server) -> None:
+    """A disk that was full when the process ended, and is not any more, is no error."""
+    levels = ["error", "link", "server", "srv1", "history", "disk"]
+    server.tree.receive(levels, {"msg": "no room", "level": 3}, Meta("srv1", PAST))
+    assert server.tree.store.find(levels).alive
+    await until(lambda: not server.tree.store.find(levels).alive)
+
+
 async def test_many(server: Server, caller: Caller, join: Start) -> None:
     """Of a long history no more is read than the reader takes; others are answered meanwhile."""
     for number in range(20_000):
