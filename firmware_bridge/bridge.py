@@ -54,11 +54,14 @@ class Bridge:
             for name, opener in config.drivers.items()
         }
         self._stopping: asyncio.Future[str] | None = None
+        self._stopped: str | None = None
         self._ready = False
 
     async def run(self, *, forget: bool = False) -> str:
         """Run until told to stop; return why. `forget`: remove at the end what was published."""
         self._stopping = asyncio.get_running_loop().create_future()
+        if self._stopped is not None:  # before it ran
+            self._stopping.set_result(self._stopped)
         unsubscribe = self._link.on_terminate(lambda: self.stop("ordered to end"))
         commands: dict[str, Command] = {
             SET: self.set,
@@ -89,8 +92,10 @@ class Bridge:
         return reason
 
     def stop(self, reason: str) -> None:
-        """Let `run` end orderly."""
-        if self._stopping is not None and not self._stopping.done():
+        """Let `run` end orderly, even if it has not begun."""
+        if self._stopping is None:
+            self._stopped = reason
+        elif not self._stopping.done():
             self._stopping.set_result(reason)
 
     async def set(self, device: str, key: str, value: Value = None) -> Value:

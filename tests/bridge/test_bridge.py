@@ -59,6 +59,14 @@ async def test_takes_leave(broker: Mosquitto, peer: Peer) -> None:
     assert bus.closed == bus.opened == 1
 
 
+async def test_stopped_before_it_runs(broker: Mosquitto) -> None:
+    """As when a signal comes while the server beside it still reads its files."""
+    stopped = bridge(broker, bus=Bus())
+    stopped.stop("too early")
+    async with asyncio.timeout(15):
+        assert await stopped.run() == "too early"
+
+
 async def test_forgets(broker: Mosquitto, peer: Peer) -> None:
     """If asked, nothing at all stays."""
     bus = Bus()
