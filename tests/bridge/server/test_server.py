@@ -4,11 +4,12 @@ import asyncio
 import socket
 from collections.abc import Callable
 from pathlib import Path as File
-from typing import Any
+from typing import Any, override
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from firmware_bridge.link.clock import Backoff
 from firmware_bridge.link.codec import ABSENT, encode
 from firmware_bridge.link.direct import Endpoint, connect
 from firmware_bridge.link.errors import AuthenticationError
@@ -396,6 +397,15 @@ async def test_name_is_wrested(
     """Whoever was thrown off the broker waits until the name is free, and serves meanwhile."""
     monkeypatch.setattr(namesake, "_FIRST", 0.2)
     monkeypatch.setattr(namesake, "_LONGEST", 0.2)
+    looks: list[float] = []
+
+    class Looking(Backoff):
+        @override
+        def wait(self) -> float:
+            looks.append(super().wait())
+            return looks[-1]
+
+    monkeypatch.setattr(namesake, "Backoff", Looking)
     server = await serve("same")
     topic = "run/service/main/server/same"
     await until(lambda: peer.last(topic) is not ABSENT)
@@ -412,7 +422,8 @@ async def test_name_is_wrested(
     await until(lambda: "There is another server same" in caplog.text)
     connection, _ = await connect(endpoint(server), name="_1")
     await connection.close()
-    await asyncio.sleep(0.8)
+    seen = len(looks)
+    await until(lambda: len(looks) > seen + 2, what="looked at the name again and again")
     assert not server.broker.connected
     assert not rival.closed
     await peer.say(topic, ABSENT, time=5e9 + 1, origin="same")

@@ -95,8 +95,9 @@ async def together(ours: Server, real: MoatServer) -> None:
     await until(lambda: here("gone-there") is ABSENT, timeout=20)
     assert (here("back"), here("here"), here("gone-here")) == (3, 4, ABSENT)
     await until(lambda: ours.peers.agreed["real"], timeout=20)
-    await asyncio.sleep(1)
-    assert await real.ask("data", "home.here", "get") == 4
+    async with asyncio.timeout(20):
+        while await real.ask("data", "home.here", "get") != 4:
+            pass
     assert await real.ask("data", "home.back", "get") == 3
     for name in ("gone-here", "gone-there"):
         with pytest.raises(MoatError, match=name):

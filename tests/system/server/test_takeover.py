@@ -58,20 +58,17 @@ async def test_ours_killed_or_frozen(broker: Mosquitto, witness: Witness) -> Non
     """Ours follows ours."""
     async with processes.ours(broker, "a") as first, processes.ours(broker, "b") as second:
         await until(lambda: len(witness.servers) == 2 and witness.claims, timeout=20)
-        await asyncio.sleep(2)
-        main, other = (first, second) if witness.main == "a" else (second, first)
-        name, successor = ("a", "b") if main is first else ("b", "a")
+        name = await witness.ask()
+        main, successor = (first, "b") if name == "a" else (second, "a")
         main.send_signal(signal.SIGSTOP)
         await witness.becomes_main(successor)
         await until(lambda: name not in witness.servers, timeout=15)
         main.send_signal(signal.SIGCONT)
         await until(lambda: len(witness.servers) == 2, timeout=20)
-        await asyncio.sleep(2)
-        main = first if witness.main == "a" else second
-        successor = "b" if main is first else "a"
+        name = await witness.ask()
+        main, successor = (first, "b") if name == "a" else (second, "a")
         main.send_signal(signal.SIGKILL)
         await witness.becomes_main(successor)
-        del other
 
 
 async def test_ours_killed_beside_a_real_one(

@@ -77,6 +77,13 @@ class Witness:
             what=f"{name} as the main server after {self.order}",
         )
 
+    async def ask(self, timeout: float = 15) -> str:
+        """Have the main server say again that it is; return its name."""
+        before = len(self.claims)
+        await self.say("conn", b"")
+        await until(lambda: len(self.claims) > before, timeout=timeout, what="a main server")
+        return self.main
+
     async def say(self, channel: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish bytes that may make no sense."""
         await self.session.publish(Publish(f"{MAIN}{channel}", payload, retain=retain))
