@@ -16,7 +16,7 @@ from homeassistant.const import CONF_HOST, CONF_PASSWORD, CONF_PORT, CONF_TOKEN,
 from homeassistant.core import callback
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 
-from .connection import Tls, async_broker_config
+from .connection import Tls, async_broker_config, async_link_config
 from .const import (
     CONF_CA,
     CONF_CLIENT_CERT,
@@ -43,11 +43,13 @@ from .link.errors import (
     AuthenticationError,
     DecodeError,
     LinkError,
+    NoServerError,
     NotAuthorizedError,
     NotMqtt5Error,
     TlsError,
 )
 from .link.path import Path
+from .link.proof import prove_server
 from .options_flow import MoatOptionsFlow
 from .plain import to_markdown
 from .value_flow import SUBENTRY_VALUE, ValueSubentryFlow
@@ -60,6 +62,9 @@ ERRORS: Final[tuple[tuple[type[LinkError], str], ...]] = (
     (LinkError, "cannot_connect"),
 )
 
+
+INSIST: Final = frozenset({"no_moat_link", "no_server", "server_unreachable"})
+"""Errors that the user may know better about: what is meant is not there yet, or not now."""
 
 SECRETS: Final[Mapping[str, str | None]] = {
     CONF_PASSWORD: CONF_USERNAME,
@@ -130,15 +135,14 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         errors: dict[str, str] = {}
         if user_input is not None:
             data = self._broker | {CONF_ROOT: user_input[CONF_ROOT].strip()}
-            errors = server_data(user_input, data) or await self._async_check_root(
-                data, anyway=user_input.get(CONF_ANYWAY, False)
-            )
+            errors = await self._async_check(user_input, data)
             if not errors:
                 return await self._async_finish(data)
         return self.async_show_form(
             step_id="root",
             data_schema=self.add_suggested_values_to_schema(
-                root_form(self._found, anyway="no_moat_link" in errors.values()), user_input or {}
+                root_form(self._found, anyway=not INSIST.isdisjoint(errors.values())),
+                user_input or {},
             ),
             errors=errors,
             description_placeholders={"found": str(len(self._found)), "error": self._detail},
@@ -243,9 +247,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             user_input = flat(user_input)
             data = self._keep_secrets(entry.data, user_input)
             data |= {CONF_ROOT: entry.data[CONF_ROOT]}
-            errors = server_data(user_input, data) or await self._async_check_root(
-                data, anyway=user_input.get(CONF_ANYWAY, False)
-            )
+            errors = await self._async_check(user_input, data)
             if not errors:
                 return await self._async_update(entry, data)
         return self._show_broker(
@@ -291,7 +293,8 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             step_id=step_id,
             data_schema=self.add_suggested_values_to_schema(
                 broker_form(
-                    server=step_id == "reconfigure", anyway="no_moat_link" in errors.values()
+                    server=step_id == "reconfigure",
+                    anyway=not INSIST.isdisjoint(errors.values()),
                 ),
                 in_sections(_without_secrets(values)),
             ),
@@ -323,6 +326,40 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         except LinkError as err:
             return {"base": self._error_key(err)}
         return {} if found or anyway else {"base": "no_moat_link"}
+
+    async def _async_check(
+        self, user_input: Mapping[str, Any], data: dict[str, Any]
+    ) -> dict[str, str]:
+        """Take a server from the form, try root and server; return what went wrong."""
+        anyway = user_input.get(CONF_ANYWAY, False)
+        return (
+            server_data(user_input, data)
+            or await self._async_check_root(data, anyway=anyway)
+            or await self._async_check_server(
+                data, new_token=bool(user_input.get(CONF_TOKEN)), anyway=anyway
+            )
+        )
+
+    async def _async_check_server(
+        self, data: Mapping[str, Any], *, new_token: bool, anyway: bool
+    ) -> dict[str, str]:
+        """Log in at the server that has a token or a fixed end point; return what went wrong."""
+        config = await async_link_config(self.hass, data, {})
+        if config.token is None and config.endpoint is None:
+            return {}
+        try:
+            await prove_server(config, by_token=new_token)
+        except AuthenticationError as err:
+            self._detail = str(err)
+            return {CONF_TOKEN: "token_needed" if config.token is None else "wrong_token"}
+        except LinkError as err:
+            if anyway:
+                return {}
+            self._detail = str(err)
+            none = isinstance(err, NoServerError)
+            field = CONF_TOKEN if config.endpoint is None else CONF_SERVER
+            return {field: "no_server" if none else "server_unreachable"}
+        return {}
 
     def _error_key(self, err: LinkError) -> str:
         """Return the translation key of an error, and keep its words for the form."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from homeassistant.const import CONF_TOKEN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
@@ -76,6 +77,13 @@ class Issues:
         elif self._missing_since is None:
             self._missing_since = now
 
+    @property
+    def refusal(self) -> str | None:
+        """What to tell the user about a server that does not let us in, if so."""
+        if not isinstance(self._hub.link.status.server_error, AuthenticationError):
+            return None
+        return "server_wrong_token" if CONF_TOKEN in self._entry.data else "server_token_needed"
+
     @callback
     def stopped(self, reason: str) -> None:
         """From now on, all there is to say is that somebody stopped us."""
@@ -131,12 +139,14 @@ class Issues:
 
     def _about_server(self, now: float) -> Iterator[tuple[str, Issue]]:
         """Tell of a server that was there, or says that it is; one that never was is no issue."""
-        if self._missing_since is None or now - self._missing_since < SERVER_PATIENCE:
+        if self._missing_since is None:
             return
         error = self._hub.link.status.server_error
         reason = {"reason": plain(str(error))}
-        if isinstance(error, AuthenticationError):
-            yield "server_refused", Issue(key="server_refused", placeholders=reason)
+        if (refusal := self.refusal) is not None:
+            yield "server_refused", Issue(key=refusal, placeholders={})
+        elif now - self._missing_since < SERVER_PATIENCE:
+            return
         elif self._server is not None:
             yield (
                 "server_gone",

@@ -28,6 +28,7 @@ from .link.errors import (
     NoHistoryError,
     NotFoundError,
     OutOfDateError,
+    ServerNeededError,
 )
 from .link.message import Message
 from .link.path import Path
@@ -122,7 +123,7 @@ async def _history(call: ServiceCall) -> ServiceResponse:
     found: list[JsonValueType]
     step: timedelta | None = call.data.get(ATTR_STEP)
     async with _reading(path, PAST_WITHIN):
-        with _remembered(path):
+        with _remembered(entry, path):
             if step is None:
                 values = link.history(path, start, end, newest=newest + 1)
                 found = [_former(each, item) async for each in values]
@@ -321,7 +322,7 @@ def _iso(time: float) -> str:
 
 
 @contextmanager
-def _remembered(path: Path) -> Iterator[None]:
+def _remembered(entry: MoatConfigEntry, path: Path) -> Iterator[None]:
     """Say for the user why there is no history."""
     try:
         yield
@@ -330,7 +331,7 @@ def _remembered(path: Path) -> Iterator[None]:
         if err.server is None:
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
-                translation_key="history_no_server",
+                translation_key=entry.runtime_data.issues.refusal or "history_no_server",
                 translation_placeholders=about,
             ) from err
         raise ServiceValidationError(
@@ -385,5 +386,10 @@ def _sending(entry: MoatConfigEntry, path: Path) -> Iterator[None]:
                 translation_domain=DOMAIN,
                 translation_key="out_of_date",
                 translation_placeholders=about,
+            ) from err
+        refusal = entry.runtime_data.issues.refusal
+        if isinstance(err.__cause__, ServerNeededError) and refusal is not None:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN, translation_key=refusal, translation_placeholders=about
             ) from err
         raise command_failed(err, str(path)) from err

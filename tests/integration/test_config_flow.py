@@ -1,7 +1,9 @@
 """Setting up: every way in, every way it fails, and that each failure can be mended."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +20,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.service_info.zeroconf import ZeroconfServiceInfo
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_socket import socket_allow_hosts
 
 from custom_components.moat_link.const import (
     CONF_CA,
@@ -30,9 +33,15 @@ from custom_components.moat_link.const import (
     CONF_TLS,
     DOMAIN,
 )
+from firmware_bridge.link.path import Path as LinkPath
+from firmware_bridge.link.transport import BrokerConfig
+from firmware_bridge.server.certificate import Certificate
+from firmware_bridge.server.config import Listener, ServerConfig
+from firmware_bridge.server.server import Server
 from tests.support import fake_broker
 from tests.support.certificates import Authority
 from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.running import running
 from tests.support.wait import until
 
 from .conftest import entry_for, set_up
@@ -152,31 +161,153 @@ async def test_nothing_found(hass: HomeAssistant, broker: Mosquitto, peer: Peer)
     assert result["description_placeholders"] == {"found": "0", "error": ""}
 
 
-@pytest.mark.parametrize(
-    ("server", "stored"),
-    [
-        ("vm:27587", {CONF_SERVER_HOST: "vm", CONF_SERVER_PORT: 27587}),
-        ("[fe80::1]:27587", {CONF_SERVER_HOST: "fe80::1", CONF_SERVER_PORT: 27587}),
-        ("/run/moat.sock", {CONF_SERVER_PATH: "/run/moat.sock"}),
-    ],
-)
-async def test_server_of_choice(
-    hass: HomeAssistant,
-    broker: Mosquitto,
-    home: Peer,
-    no_setup: None,
-    server: str,
-    stored: dict[str, Any],
-) -> None:
-    """A server's end point can be given, with its token."""
+TOKEN = "a-token-of-ours"
+HAS_ONE = pytest.mark.no_server("has servers of its own")
+
+
+@asynccontextmanager
+async def serving(broker: Mosquitto, *listeners: Listener, **changes: Any) -> AsyncIterator[None]:
+    """Run a server of ours that lets in who has the token, and wait until it says so."""
+    options: dict[str, Any] = {"anonymous": False, "announce_token": False} | changes
+    server = Server(
+        ServerConfig(
+            broker=BrokerConfig(host=broker.host, port=broker.port),
+            root=LinkPath(ROOT),
+            name="srv",
+            listeners=listeners or (Listener(port=free_port()),),
+            tokens={"ha": TOKEN},
+            **options,
+        )
+    )
+    async with running(server.run()), Peer(broker) as witness:
+        await witness.follow("run.service.main.conn")
+        await until(lambda: any(witness.values("run.service.main.conn")), 10)
+        yield
+
+
+async def test_server_is_an_address(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
+    """What is no end point is told before anything is tried."""
     result = await answer(hass, await start(hass), **address(broker))
     for wrong in ("vm", "vm:", ":27587", "vm:0", "vm:99999", "vm:x"):
         result = await answer(hass, result, **{CONF_ROOT: ROOT, "server": wrong})
         assert_form(result, "root", server="invalid_server")
-    given = {CONF_ROOT: ROOT, "server": server, CONF_TOKEN: "tok"}
-    result = await answer(hass, result, **given)
+
+
+@HAS_ONE
+@pytest.mark.parametrize("place", ["127.0.0.1", "::1", "socket"])
+async def test_server_of_choice(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None, tmp_path: Path, place: str
+) -> None:
+    """A server's end point and token are stored when the server lets us in, and only then."""
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+    port, path = free_port(), str(tmp_path / "sock")
+    listener, server, stored = {
+        "socket": (Listener(path=path), path, {CONF_SERVER_PATH: path}),
+        "::1": (
+            Listener(host="::1", port=port),
+            f"[::1]:{port}",
+            {CONF_SERVER_HOST: "::1", CONF_SERVER_PORT: port},
+        ),
+        "127.0.0.1": (
+            Listener(port=port),
+            f"127.0.0.1:{port}",
+            {CONF_SERVER_HOST: "127.0.0.1", CONF_SERVER_PORT: port},
+        ),
+    }[place]
+    result = await answer(hass, await start(hass), **address(broker))
+    given = {CONF_ROOT: ROOT, "server": server}
+    async with serving(broker, listener):
+        result = await answer(hass, result, **given, token="a-wrong-token")
+        assert_form(result, "root", token="wrong_token")
+        result = await answer(hass, result, **given)
+        assert_form(result, "root", token="token_needed")
+        result = await answer(hass, result, **given, token=TOKEN)
     assert result["type"] is FlowResultType.CREATE_ENTRY
-    assert result["data"] == address(broker) | {CONF_ROOT: ROOT, CONF_TOKEN: "tok"} | stored
+    assert result["data"] == address(broker) | {CONF_ROOT: ROOT, CONF_TOKEN: TOKEN} | stored
+
+
+@HAS_ONE
+async def test_token_for_announced(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None
+) -> None:
+    """A token alone is tried where the server says that it is."""
+    await peer.raw("run.service.main.server.odd", b"\xff")
+    result = await answer(hass, await start(hass), **address(broker))
+    async with serving(broker):
+        result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: "a-wrong-token"})
+        assert_form(result, "root", token="wrong_token")
+        result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"] == address(broker) | {CONF_ROOT: ROOT, CONF_TOKEN: TOKEN}
+
+
+@HAS_ONE
+async def test_token_counts(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None
+) -> None:
+    """A wrong token is told even by a server that lets everybody in, or announces another."""
+    result = await answer(hass, await start(hass), **address(broker))
+    async with serving(broker, anonymous=True, announce_token=True):
+        result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: "a-wrong-token"})
+        assert_form(result, "root", token="wrong_token")
+
+
+@HAS_ONE
+async def test_token_stays_secret(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None, tmp_path: Path
+) -> None:
+    """Where a server encrypts, the token is never told in clear."""
+    result = await answer(hass, await start(hass), **address(broker))
+    issued = Authority().issue()
+    file = tmp_path / "server.pem"
+    file.write_text(issued.certificate + issued.key)
+    file.chmod(0o600)
+    encrypted = Listener(name="tls", port=free_port(), certificate=Certificate.read(file, None))
+    async with serving(broker, Listener(port=free_port()), encrypted):
+        result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
+    assert_form(result, "root", token="server_unreachable")
+    assert "certificate" in (result["description_placeholders"] or {})["error"]
+
+
+@HAS_ONE
+async def test_no_server_for_the_token(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None
+) -> None:
+    """A server that does not answer, or is not there, is told; the user may know better."""
+    await peer.describe("meter", point("power", "power", "ems.power"))
+    result = await answer(hass, await start(hass), **address(broker))
+    result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
+    assert_form(result, "root", token="no_server")
+    port = free_port()
+    given = {CONF_ROOT: ROOT, CONF_TOKEN: TOKEN, "server": f"127.0.0.1:{port}"}
+    result = await answer(hass, result, **given)
+    assert_form(result, "root", server="server_unreachable")
+    assert str(port) in (result["description_placeholders"] or {})["error"]
+    result = await answer(hass, result, **given, anyway=True)
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+    assert result["data"][CONF_TOKEN] == TOKEN
+
+
+@HAS_ONE
+async def test_reconfigure_token(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None
+) -> None:
+    """A wrong token changes nothing; a stored one may have become unnecessary."""
+    entry = entry_for(broker, token="removed-at-the-server")
+    entry.add_to_hass(hass)
+    async with serving(broker):
+        result = await answer(hass, await reconfigure(hass, entry), **address(broker))
+        assert_form(result, "reconfigure", token="wrong_token")
+        result = await answer(hass, result, **address(broker, token="a-wrong-token"))
+        assert_form(result, "reconfigure", token="wrong_token")
+        assert entry.data[CONF_TOKEN] == "removed-at-the-server"
+        result = await answer(hass, result, **address(broker, token=TOKEN))
+        assert result["reason"] == "reconfigure_successful"
+        assert entry.data[CONF_TOKEN] == TOKEN
+    hass.config_entries.async_update_entry(entry, data={**entry.data, CONF_TOKEN: "removed"})
+    async with serving(broker, anonymous=True):
+        result = await answer(hass, await reconfigure(hass, entry), **address(broker))
+    assert result["reason"] == "reconfigure_successful"
 
 
 async def test_unreachable_then_right(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
@@ -412,7 +543,10 @@ async def test_reconfigure(
     assert_form(result, "reconfigure", server="invalid_server")
     result = await answer(hass, result, **given | {CONF_PORT: free_port()})
     assert_form(result, "reconfigure", base="cannot_connect")
-    result = await answer(hass, result, **given, certificates={CONF_CLIENT_CERT: "cert"})
+    cert = {CONF_CLIENT_CERT: "cert"}
+    result = await answer(hass, result, **given, certificates=cert)
+    assert_form(result, "reconfigure", token="server_unreachable")
+    result = await answer(hass, result, **given, certificates=cert, anyway=True)
     assert result["reason"] == "reconfigure_successful"
     assert dict(entry.data) == given | {
         CONF_CLIENT_CERT: "cert",
@@ -428,10 +562,14 @@ async def test_reconfigure_user(
     hass: HomeAssistant, home: Peer, broker: Mosquitto, no_setup: None
 ) -> None:
     """Another user does not inherit the password; a socket and IPv6 are shown as they were."""
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
     entry = entry_for(broker, username="anna", password="old", server_path="/run/moat.sock")
     entry.add_to_hass(hass)
     result = await reconfigure(hass, entry)
-    result = await answer(hass, result, **address(broker, server="[::1]:27587", token="new"))
+    moved = address(broker, server="[::1]:1", token="new")
+    result = await answer(hass, result, **moved)
+    assert_form(result, "reconfigure", server="server_unreachable")
+    result = await answer(hass, result, **moved, anyway=True)
     assert result["reason"] == "reconfigure_successful"
     assert CONF_PASSWORD not in entry.data
     assert CONF_SERVER_PATH not in entry.data
@@ -440,7 +578,7 @@ async def test_reconfigure_user(
     schema = result["data_schema"]
     assert schema is not None
     hints = {str(key): key.description for key in schema.schema}
-    assert hints["server"] == {"suggested_value": "[::1]:27587"}
+    assert hints["server"] == {"suggested_value": "[::1]:1"}
 
 
 @pytest.mark.no_server("one would be found")

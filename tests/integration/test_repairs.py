@@ -24,6 +24,7 @@ from tests.support.server import FakeServer
 from tests.support.wait import until
 
 from .conftest import entry_for, set_up, state_of
+from .test_services import refusal
 from .wire import Peer, path, point
 
 # Home Assistant's own http component, which this needs
@@ -202,20 +203,30 @@ async def test_degraded(
     await goes(hass, "degraded")
 
 
+async def refusals(hass: HomeAssistant) -> set[str | None]:
+    """Return what actions that need a server say."""
+    past = await refusal(hass, "history", path="a")
+    compared = await refusal(hass, "set", path="a", value=1, expected_time=True)
+    return {past.translation_key, compared.translation_key}
+
+
 @pytest.mark.no_server("has one of its own")
-async def test_refused(
-    hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer, impatient: None
-) -> None:
-    """A server that does not let us in is an issue until it does."""
+async def test_refused(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+    """A server that does not let us in is an issue at once, and until it does."""
     async with FakeServer(tokens=["secret"], anonymous=False) as server:
         said = {"link": server.announcement["link"]}
         await peer.put("run.service.main.conn", said, origin=server.name)
-        await appears(hass, "server_refused")
-        assert "auth" in about(hass, "server_refused")["reason"]
+        await appears(hass, "server_token_needed")
+        assert await refusals(hass) == {"server_token_needed"}
+        hass.config_entries.async_update_entry(loaded, data={**loaded.data, CONF_TOKEN: "wrong"})
+        await hass.config_entries.async_reload(loaded.entry_id)
+        await appears(hass, "server_wrong_token")
+        assert "server_token_needed" not in shown(hass)
+        assert await refusals(hass) == {"server_wrong_token"}
         hass.config_entries.async_update_entry(loaded, data={**loaded.data, CONF_TOKEN: "secret"})
         await hass.config_entries.async_reload(loaded.entry_id)
         await until(lambda: state_of(hass, "sensor.home_server") == server.name)
-        await goes(hass, "server_refused")
+        await goes(hass, "server_wrong_token")
 
 
 async def test_without_server_on_purpose(

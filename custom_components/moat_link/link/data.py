@@ -4,7 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from .codec import ABSENT, Value
-from .errors import ConnectionLostError, NoHistoryError, NotFoundError, OutOfDateError, RefusedError
+from .errors import (
+    ConnectionLostError,
+    NoHistoryError,
+    NotFoundError,
+    OutOfDateError,
+    RefusedError,
+    ServerNeededError,
+)
 from .message import Message
 from .path import Element, Path
 from .presence import Presence
@@ -158,7 +165,7 @@ class Data:
         if path.starts_with(RUN):
             raise RefusedError(f"{path}: below run, servers compare nothing")
         if (server := self._server()) is None:
-            raise RefusedError("comparing before writing needs a server, and there is none")
+            raise ServerNeededError("comparing before writing needs a server, and there is none")
         return server
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .codec import decode_payload
+from .direct import Endpoint, endpoints
 from .errors import DecodeError, NotAuthorizedError
 from .identity import fresh_id
 from .mqtt_packets import Publish
@@ -63,6 +64,24 @@ async def is_root(broker: BrokerConfig, root: Path, *, besides: str = "") -> boo
         strict=True,
     )
     return any(message.topic != f"{prefix}run/id/{besides}" for message in seen)
+
+
+async def announced_servers(
+    broker: BrokerConfig, root: Path, *, encrypted: bool
+) -> list[list[Endpoint]]:
+    """Connect and return where each server of an installation says it is, the main one first.
+
+    `encrypted`: those that are, too. Raises what `Session.open` raises.
+    """
+    prefix = f"{root.topic}/"
+    found = []
+    for message in await _retained(broker, [prefix + _SERVER, f"{prefix}{_SERVERS}+"]):
+        try:
+            value = decode_payload(message.payload, message.text)
+        except DecodeError:
+            continue
+        found.append(endpoints(value, encrypted=encrypted))
+    return found
 
 
 async def _retained(

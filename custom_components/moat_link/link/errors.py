@@ -68,6 +68,10 @@ class NotAuthorizedError(RefusedError):
         self.topic = topic
 
 
+class ServerNeededError(RefusedError):
+    """Only a server can do this, and none is connected."""
+
+
 class NoHistoryError(RefusedError):
     """Nothing remembers what the value was."""
 
