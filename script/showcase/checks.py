@@ -20,6 +20,7 @@ from .world import GATE_DEVICE, MissingError, World, eventually
 SECONDS = 15.0
 HEALING = 40.0
 HEATER = 600.0  # W
+PAST = "ems.load.house.out"
 UNKNOWN = {"unavailable", "unknown"}
 NEVER_YET = {("battery", "last_full")}
 """What may be unknown for long: the battery has not been full since the simulation began."""
@@ -179,6 +180,27 @@ async def _gate_translates(world: World) -> None:
     await world.reaches(world.entity(GATE_DEVICE, "state"), "running", timeout=SECONDS)
 
 
+async def _history_is_kept(world: World) -> None:
+    """The action for history answers with values and with samples of the house's power."""
+
+    async def past(**span: object) -> Any:
+        asked = {"path": PAST, "item": "p", "duration": {"minutes": 5}} | span
+        answer = await world.lab.api(
+            "POST", "/api/services/moat_link/history?return_response", asked
+        )
+        return answer["service_response"]
+
+    async def sampled() -> bool:
+        samples = (await past(step={"seconds": 1}))["samples"]
+        return len(samples) >= 3 and all(
+            each["min"] <= each["mean"] <= each["max"] and each["max"] > 0 for each in samples
+        )
+
+    await eventually(sampled, f"samples of {PAST}", SECONDS)
+    values = [each["value"] for each in (await past())["values"]]
+    _expect(len(set(values)) > 1, f"the values of {PAST} do not change: {values[:3]}")
+
+
 async def _refusal_is_told(world: World) -> None:
     """A command that the device refuses fails with the device's reason, in both languages."""
     door, pump = world.entity("simulation", "door"), world.entity("board", "relay_2")
@@ -336,6 +358,7 @@ CHECKS: dict[str, Check] = {
     "values move": _values_move,
     "a switch switches": _switch_switches,
     "a plain MQTT plug obeys, through a gate": _gate_translates,
+    "history is kept": _history_is_kept,
     "a refusal is told": _refusal_is_told,
     "a number sets": _number_sets,
     "the light dims": _light_dims,

@@ -44,6 +44,7 @@ discovery = false
 [server]
 listen = ["127.0.0.1:{server_port}"]
 save = "server"
+history = {{ ems = 2 }}
 
 [gates]
 language = "{language}"
