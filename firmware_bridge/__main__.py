@@ -81,6 +81,7 @@ async def _run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop, number.name)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only a server has something to read again
     running = None
     async with AsyncExitStack() as beside:
         if server is not None:

@@ -143,6 +143,7 @@ class Bridge:
     async def _supervise(self, announce: Callable[[Value], None]) -> None:
         """Run the drivers as soon as it is known what was published before."""
         await self._publisher.informed.wait()
+        self._sweep()
         async with asyncio.TaskGroup() as tasks:
             for runner in self._runners.values():
                 tasks.create_task(runner.run(), name=f"driver {runner.name}")
@@ -160,6 +161,10 @@ class Bridge:
         known = self._publisher.known(runner.name)
         if runner.driver is not None and known:
             runner.driver.restore(known)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what was left by drivers that are not there any more, once all have spoken."""
         if not self._ready and all(each.offered for each in self._runners.values()):
             self._ready = True
             self._publisher.sweep()

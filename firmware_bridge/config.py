@@ -104,7 +104,7 @@ def parse(
         }
     except vol.Invalid as err:
         raise ConfigError(f"{source}: {_told(err)}") from err
-    return Config(
+    config = Config(
         **checked["broker"],
         **checked["link"],
         **checked["bridge"],
@@ -112,6 +112,9 @@ def parse(
         gates=checked["gates"],
         drivers=openers,
     )
+    if not config.drivers and config.server is None and not config.drives_gates:
+        raise ConfigError(f"{source}: nothing to do: no [driver.NAME], no [server], no [gates]")
+    return config
 
 
 def _opener(name: str, options: Mapping[str, object], drivers: Mapping[str, Configure]) -> Opener:
@@ -161,7 +164,7 @@ def _schema(directory: FilePath) -> vol.Schema:
             vol.Optional("bridge", default=dict): bridge,
             vol.Optional("server", default=None): vol.Any(None, server_table(directory, secret)),
             vol.Optional("gates", default=None): vol.Any(None, gates_table),
-            vol.Required("driver"): vol.All({_NAME: dict}, vol.Length(min=1)),
+            vol.Optional("driver", default=dict): {_NAME: dict},
         }
     )
 

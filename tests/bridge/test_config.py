@@ -37,6 +37,14 @@ def test_the_least() -> None:
     assert settings.broker.host == "localhost"
 
 
+@pytest.mark.parametrize("table", ["server", "gates"])
+def test_no_driver(table: str) -> None:
+    """A server, or the gates, are enough to do."""
+    config = parse({"link": LEAST["link"], table: {}}, DRIVERS, source="here")
+    assert not config.drivers
+    assert config.drives_gates
+
+
 @pytest.mark.parametrize(
     ("more", "drives"),
     [
@@ -88,7 +96,8 @@ def test_tls(tmp_path: FilePath) -> None:
         ({"link": {}, "driver": SIMULATOR}, "link.root: required key not provided"),
         ({**LEAST, "link": {"root": "a..b"}}, "link.root: is not a dotted path"),
         ({**LEAST, "link": {"root": 7}}, "link.root: must be a dotted path"),
-        ({**LEAST, "driver": {}}, "driver: length of value must be at least 1"),
+        ({**LEAST, "driver": {}}, "nothing to do: no [driver.NAME], no [server], no [gates]"),
+        ({"link": LEAST["link"], "gates": {"enabled": False}}, "nothing to do"),
         ({**LEAST, "driver": {"x": {"type": "foo"}}}, "driver.x.type: must be one of simulator"),
         ({**LEAST, "driver": {"x": {}}}, "driver.x.type: must be one of simulator"),
         (

@@ -6,8 +6,10 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from pathlib import Path as FilePath
 
 from firmware_bridge.link.path import Path
+from firmware_bridge.server.tokens import add_token
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.wait import until
 
@@ -126,6 +128,54 @@ async def test_stops_without_a_broker() -> None:
         async with asyncio.timeout(5):
             await running.communicate()
         assert running.returncode == 0
+
+
+async def test_nothing_to_reload(broker: Mosquitto, peer: Peer) -> None:
+    """A reload does not end a bridge that is no server."""
+    async with simulate(broker, "--devices", "light") as running:
+        await until(lambda: "device/light" in peer.state, 15)
+        running.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGTERM)
+        await running.communicate()
+        assert running.returncode == 0
+
+
+async def test_server_without_drivers(broker: Mosquitto, peer: Peer, tmp_path: FilePath) -> None:
+    """As one unit runs it: a server with data and tokens, which takes over what drivers left."""
+    async with simulate(broker, "--devices", "light") as running:
+        await until(lambda: {"device/light", "ems/light/living/out"} <= peer.state.keys(), 15)
+        running.send_signal(signal.SIGTERM)
+        await running.communicate()
+    tokens = tmp_path / "tokens"
+    add_token(tokens, "tablet")
+    file = tmp_path / "bridge.toml"
+    file.write_text(f"""
+[broker]
+port = {broker.port}
+[link]
+root = "test.home"
+host = "here"
+[bridge]
+discovery = false
+[server]
+listen = ["127.0.0.1:0"]
+save = "data"
+token_file = "tokens"
+anonymous = false
+""")
+    async with process("run", str(file)) as running:
+        await until(lambda: not {"device/light", "ems/light/living/out"} & peer.state.keys(), 15)
+        assert (peer.state.get(SERVICE.topic) or {})["value"]["drivers"] == {}  # type: ignore[index,call-overload]
+        add_token(tokens, "phone")
+        running.send_signal(signal.SIGHUP)
+        assert running.stderr is not None
+        async with asyncio.timeout(10):
+            while b"Those with a token: tablet, phone" not in await running.stderr.readline():
+                pass
+        running.send_signal(signal.SIGTERM)
+        await running.communicate()
+        assert running.returncode == 0
+    assert list((tmp_path / "data").rglob("*.moat"))
 
 
 async def test_check() -> None:
