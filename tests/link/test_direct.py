@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from firmware_bridge.link.clock import Backoff
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.connection import Answer, Request
-from firmware_bridge.link.direct import DirectLink, DirectStatus, Endpoint, endpoints
+from firmware_bridge.link.direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
 from firmware_bridge.link.errors import (
     AuthenticationError,
     CannotConnectError,
     ConnectionLostError,
     LinkError,
+    TlsError,
 )
 from firmware_bridge.link.path import Path
 from tests.support.server import FakeServer
@@ -313,6 +315,29 @@ async def test_credentials_matter_most(order: int) -> None:
         async with running(watcher):
             await until(lambda: watcher.connected == [False])
             assert isinstance(watcher.error, AuthenticationError)
+
+
+def test_personal_token() -> None:
+    """It is for servers that announce none, and goes over no plain connection of one that encrypts."""
+    plain = Endpoint(host="a", port=1, server="one")
+    encrypted = Endpoint(host="a", port=2, server="one", tls=True)
+    open_ = Endpoint(host="b", port=1, server="two", token="announced")
+    other = Endpoint(host="c", port=1, server="three")
+    assert with_token([encrypted, plain, open_, other], "mine") == [
+        replace(encrypted, token="mine"),
+        open_,
+        replace(other, token="mine"),
+    ]
+    assert with_token([encrypted, plain], None) == [encrypted, plain]
+
+
+async def test_a_refused_certificate_matters() -> None:
+    """More than that somebody else is not there."""
+    encrypted = Endpoint(host="127.0.0.1", port=1, tls=True)
+    watcher = Watcher(encrypted, Endpoint(host="127.0.0.1", port=1))
+    async with running(watcher):
+        await until(lambda: watcher.connected == [False])
+        assert isinstance(watcher.error, TlsError)
 
 
 async def test_probes_are_answered(fake: FakeServer) -> None:

@@ -15,10 +15,10 @@ from .transport import BrokerConfig
 class LinkConfig:
     """Which installation, and who we are in it.
 
-    `endpoint` names one server to try first, `token` is for it and for servers that announce none,
-    `server_tls` is what servers that encrypt are recognised by (None: they are not used); times are
-    in seconds. `grace` is how long something the broker has forgotten still counts, while there is
-    no server to ask.
+    `endpoint` names one server to try first, or the `only` one; `token` is for it and for servers
+    that announce none, and goes over no plain connection to those that encrypt. `server_tls` is
+    what they are recognised by (None: they are not used); times are in seconds. `grace` is how long
+    something the broker has forgotten still counts, while there is no server to ask.
     """
 
     broker: BrokerConfig
@@ -26,6 +26,7 @@ class LinkConfig:
     name: str = "homeassistant"
     host: str = field(default_factory=gethostname)
     endpoint: Endpoint | None = None
+    only: bool = False
     token: str | None = field(default=None, repr=False)
     server_tls: ssl.SSLContext | None = None
     use_server: bool = True

@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, override
 
 from .clock import Backoff
@@ -72,6 +72,21 @@ def endpoints(announcement: Value, *, server: str = "", encrypted: bool = False)
         for link in _several(announcement.get(key))
     ]
     return list(dict.fromkeys(filter(None, found)))[:_MOST_ENDPOINTS]
+
+
+def with_token(announced: Sequence[Endpoint], token: str | None) -> list[Endpoint]:
+    """Give a personal token to the end points that announce none.
+
+    It is not for eavesdroppers: where a server encrypts, its plain end points get none, and are out.
+    """
+    if token is None:
+        return list(announced)
+    encrypting = {each.server for each in announced if each.tls}
+    return [
+        each if each.token else replace(each, token=token)
+        for each in announced
+        if each.token or each.tls or each.server not in encrypting
+    ]
 
 
 def _several(links: Value) -> list[Value]:
@@ -152,6 +167,18 @@ async def _open(
     except (OSError, ValueError) as err:  # ValueError: a host name that cannot be encoded
         raise CannotConnectError(f"{endpoint}: {system_reason(err)}") from err
     return connection
+
+
+def _weight(error: LinkError) -> int:
+    """Return how much a reason matters: what the user must do something about counts most."""
+    match error:
+        case AuthenticationError():
+            return 3
+        case TlsError():
+            return 2
+        case NoServerError():
+            return 0
+    return 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,8 +269,7 @@ class DirectLink:
                 )
             except LinkError as err:
                 _LOGGER.debug("Server at %s: %s", endpoint, err)
-                if not isinstance(error, AuthenticationError):
-                    error = err
+                error = max(error, err, key=_weight)
             else:
                 return await self._use(connection, identity, endpoint)
         return error

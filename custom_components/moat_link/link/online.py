@@ -14,7 +14,7 @@ from .codec import Value
 from .config import LinkConfig, Statistics, Tell
 from .connection import Request
 from .data import Data
-from .direct import DirectLink, DirectStatus, Endpoint, endpoints
+from .direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
 from .errors import (
     ConnectionLostError,
     DecodeError,
@@ -287,8 +287,7 @@ class Online:
         """Take what servers say about themselves."""
         origin = message.meta.origin
         if message.topic == _CONNECTION or message.topic.startswith(_SERVERS):
-            encrypted = self._shared.config.server_tls is not None
-            found = endpoints(message.value, server=origin, encrypted=encrypted)
+            found = endpoints(message.value, server=origin, encrypted=True)
             self._announcements.pop(message.topic, None)
             elected = message.topic == _CONNECTION
             if found and (elected or len(self._announcements) < MOST_SERVERS):
@@ -305,13 +304,16 @@ class Online:
         found = []
         if (fixed := config.endpoint) is not None:
             found.append(replace(fixed, token=config.token or fixed.token))
-        found += self._announcements.get(_CONNECTION, ())
-        for topic, announced in self._announcements.items():
+            if config.only:
+                return found
+        announced = [*self._announcements.get(_CONNECTION, ())]
+        for topic, others in self._announcements.items():
             if topic != _CONNECTION:
-                found += announced
-        if config.token is not None:
-            found = [each if each.token else replace(each, token=config.token) for each in found]
-        return list(dict.fromkeys(found))
+                announced += others
+        announced = with_token(announced, config.token)
+        if fixed is not None and fixed.tls:
+            announced = [each for each in announced if each.tls]
+        return list(dict.fromkeys(found + announced))
 
     def _on_direct(self, status: DirectStatus) -> None:
         """Take a server as the source of truth, or do without."""

@@ -229,6 +229,45 @@ async def test_our_link_encrypts(
         await until(lambda: other.status.server == third.status.server == "srv1", timeout=10)
 
 
+async def test_a_token_is_not_overheard(
+    serve: Start, broker: Mosquitto, tmp_path: File, authority: Authority
+) -> None:
+    """A certificate that is not accepted keeps a personal token in, whatever else is announced."""
+    certificate = write(authority.issue(), tmp_path)
+    server = await serve(
+        listeners=(Listener(port=0), Listener(name="tls", port=0, certificate=certificate)),
+        tokens={"me": "0123456789ab"},
+        anonymous=False,
+        announce_token=False,
+    )
+    await until(lambda: server.election.main)
+    there = Endpoint(host="127.0.0.1", port=server.addresses[1][1], tls=True)
+    for mistaken in ({}, {"endpoint": there}, {"endpoint": there, "only": True}):
+        options = {"token": "0123456789ab", **mistaken}
+        async with link(broker, server_tls=tls_context(None), **options) as mine:
+            await until(lambda m=mine: m.status.server_error is not None)  # type: ignore[misc]
+            assert isinstance(mine.status.server_error, TlsError)
+            assert "certificate is not accepted" in str(mine.status.server_error)
+            assert mine.status.server is None
+        async with link(broker, server_tls=tls_context(authority.certificate), **options) as mine:
+            await until(lambda m=mine: m.status.server == "srv1")  # type: ignore[misc]
+
+
+async def test_who_asks_for_encryption_gets_it(
+    serve: Start, broker: Mosquitto, tmp_path: File, authority: Authority
+) -> None:
+    """Then a plain listener is no way out, even where it would let us in."""
+    certificate = write(authority.issue(), tmp_path)
+    server = await serve(
+        listeners=(Listener(port=0), Listener(name="tls", port=0, certificate=certificate))
+    )
+    await until(lambda: server.election.main)
+    there = Endpoint(host="127.0.0.1", port=server.addresses[1][1], tls=True)
+    async with link(broker, server_tls=tls_context(None), endpoint=there) as mine:
+        await until(lambda: mine.status.server_error is not None)
+        assert isinstance(mine.status.server_error, TlsError)
+
+
 async def test_unnoticed_changes(tmp_path: File) -> None:
     """A file counts as changed when two looks agree, and not twice."""
     file = tmp_path / "x"
