@@ -66,6 +66,20 @@ async def test_conditions(ask: Ask, server: Server) -> None:
     assert (await ask("delete", "a.b", "--if-exists")).code == 0
 
 
+async def test_a_condition_on_a_subtree(ask: Ask, server: Server) -> None:
+    """Where there is no value, it does not have that time: nothing below is touched."""
+    for name in "bcde":
+        say(server, f"a.{name}", 1)
+    found = await ask("delete", "-r", "a", "--if-time", "3")
+    assert (found.code, found.err) == (1, ["a was not deleted: there is no value"])
+    assert value(server, "a.b") == 1
+    at = say(server, "a", 1)
+    assert (await ask("delete", "-r", "a", "--if-time", "3")).code == 1
+    assert (await ask("delete", "-r", "a", "--if-time", repr(at))).out == [
+        "a deleted and what is below: 5 in all"
+    ]
+
+
 async def test_a_clock_ahead(ask: Ask, server: Server) -> None:
     """What is older than what is there is not stored, whatever the broker says; that is told."""
     say(server, "a.b", 1, 1000)
