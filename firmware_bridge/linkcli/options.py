@@ -61,9 +61,14 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     server = parser.add_argument_group("the installation and its server")
     add = server.add_argument
     add_root(add)
-    add("--server", metavar="HOST:PORT", help="speak with this one; tls://HOST:PORT: encrypted")
-    add("--unix", metavar="PATH", help="speak with the server at this socket")
-    add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
+    add("--server", metavar="HOST:PORT", help="only with this one; tls://HOST:PORT: encrypted")
+    add("--unix", metavar="PATH", help="only with the server at this socket")
+    add(
+        *("--token-file",),
+        metavar="FILE",
+        type=File,
+        help="holds the token for the server: alone, or as a line `name token`",
+    )
     add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--no-server", action="store_true", help="do without: read what the broker holds")
     output = parser.add_argument_group("output")
@@ -136,11 +141,18 @@ def _add_errors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     actions = parser.add_subparsers(metavar="ACTION", title="actions (show)")
     show = actions.add_parser("show", help="those that nobody has acknowledged, worst first")
     for each in (parser, show):
-        each.add_argument("-a", "--all", action="store_true", help="acknowledged ones, too")
+        # what is said before the action must not be undone by the defaults after it
+        each.add_argument(
+            *("-a", "--all"),
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="acknowledged ones, too",
+        )
         each.add_argument(
             *("--level",),
             dest="worse_than",
             type=errors.level,
+            default=argparse.SUPPRESS,
             metavar="LEVEL",
             help=f"or worse: {errors.NAMES}",
         )

@@ -46,6 +46,22 @@ async def test_shown(ask: Ask, server: Server) -> None:
     }
 
 
+async def test_show_by_name(ask: Ask, server: Server) -> None:
+    """The action may be named, and options may stand on either side of it."""
+    say(server, "error.fan", {"msg": "dusty", "level": 2})
+    say(server, "error.old", {"msg": "known", "level": 3, "ack": True})
+    for words, shown in (
+        (("show",), ["fan"]),
+        (("--all", "show"), ["old", "fan"]),
+        (("show", "--all"), ["old", "fan"]),
+        (("--level", "error", "show"), []),
+        (("--all", "--level", "error", "show"), ["old"]),
+    ):
+        found = await ask("--json", "errors", *words)
+        assert (found.code, found.err) == (0, [])
+        assert [json.loads(line)["path"] for line in found.out] == shown
+
+
 async def test_settled(ask: Ask, server: Server) -> None:
     """Acknowledged, cleared, reported; the path may begin with error."""
     assert (await ask("errors", "report", "a.b", "oops", "--level", "warning")).out == [
