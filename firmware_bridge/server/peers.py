@@ -4,13 +4,12 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from ..link.clock import Backoff
 from ..link.codec import ABSENT, Value
 from ..link.connection import Connection
-from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints
+from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
 from ..link.errors import AuthenticationError, ConnectionLostError, LinkError, TlsError
 from .ballot import fit_as_name
 from .store import Levels
@@ -129,8 +128,7 @@ class Peers:
 
     def _candidates(self, name: str) -> Sequence[Endpoint]:
         """Return where a server is, with a token if there is any."""
-        found = self._endpoints.get(name, [])
-        return [replace(each, token=each.token or self._token()) for each in found]
+        return with_token(self._endpoints.get(name, []), self._token())
 
     def _status(self, name: str, status: DirectStatus) -> None:
         if isinstance(status.error, AuthenticationError | TlsError):
