@@ -10,6 +10,7 @@ from .config import Config, TlsConfig
 from .link.errors import DecodeError
 from .link.path import Path
 from .link.session import BrokerConfig
+from .server.tokens import read_own_token
 
 _PORT: Final = 1883
 _TLS_PORT: Final = 8883
@@ -106,10 +107,11 @@ def secret(
     if not file:
         return None
     try:
-        return File(file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as err:
-        reason = err.strerror if isinstance(err, OSError) else err
-        raise UsageError(f"--{name}-file {file}: {reason}") from err
+        return read_own_token(File(file)) if name == "token" else _text(File(file))
+    except OSError as err:
+        raise UsageError(f"--{name}-file {file}: {err.strerror}") from err
+    except ValueError as err:
+        raise UsageError(f"--{name}-file {file}: {err}") from err
 
 
 def server_tls(options: argparse.Namespace, config: Config | None = None) -> ssl.SSLContext:
@@ -126,6 +128,10 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is no port")
     return int(text)
+
+
+def _text(file: File) -> str:
+    return file.read_text(encoding="utf-8").strip()
 
 
 def _port(environ: Mapping[str, str]) -> int | None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -17,11 +18,12 @@ from ..link.errors import (
     LinkError,
     NotAuthorizedError,
     RefusedError,
+    TlsError,
 )
 from ..link.path import Path
 from ..server.config import ServerConfigError, parse_place
 from .show import Screen
-from .trouble import FailedError, unreachable
+from .trouble import FailedError, kept_out, no_server, unreachable
 
 _ENCRYPTED = "tls://"
 
@@ -33,11 +35,13 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> LinkCon
     """
     file = options.config or environ.get("MOAT_CONFIG")
     config = read(File(file), DRIVERS) if file else None
+    endpoint = _endpoint(options, environ)
     return LinkConfig(
         broker=broker(options, environ, config),
         root=root(options, environ, config),
         name="cli",
-        endpoint=_endpoint(options, environ),
+        endpoint=endpoint,
+        only=endpoint is not None,
         server_tls=server_tls(options, config),
         token=secret("token", options, environ) or (config.token if config else None),
         use_server=not options.no_server,
@@ -58,26 +62,47 @@ async def connected(
             raise unreachable(err, config) from err
         if link.status.error is not None:
             screen.note(f"The broker denies us something: {link.status.error}")
-        await _check_server(link, config, screen)
+        await _check_server(link, config, options.timeout, screen)
         yield link
     finally:
         task.cancel()
         await asyncio.wait([task])
 
 
-async def _check_server(link: Link, config: LinkConfig, screen: Screen) -> None:
-    """Without a server, see whether this is an installation at all."""
-    status = link.status
-    if status.server is not None:
-        return
+async def _check_server(link: Link, config: LinkConfig, timeout: float, screen: Screen) -> None:
+    """Without a server, see whether that may be, and whether this is an installation at all."""
     if config.endpoint is not None:
-        raise RefusedError(
-            f"no connection to the server at {config.endpoint}: {status.server_error}"
-        )
-    if isinstance(status.server_error, AuthenticationError):
-        screen.note(f"The server does not let us in: {status.server_error} See --token-file.")
+        await _decided(link, timeout)
+    if link.status.server is not None:
+        return
+    error = link.status.server_error
+    if config.endpoint is not None:
+        raise await no_server(config.endpoint, error, timeout)
+    if config.token is not None and isinstance(error, AuthenticationError | TlsError):
+        raise kept_out(error)
+    if isinstance(error, AuthenticationError):
+        screen.note(str(kept_out(error)).replace("\n", " "))
     elif config.use_server:
         screen.note("No server: this is what the broker holds.")
+    await _check_root(link, config, screen)
+
+
+async def _decided(link: Link, timeout: float) -> None:
+    """Wait until there is a server, or a reason why not."""
+    changed = asyncio.Event()
+    unsubscribe = link.on_status(changed.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while link.status.server is None and link.status.server_error is None:
+                    changed.clear()
+                    await changed.wait()
+    finally:
+        unsubscribe()
+
+
+async def _check_root(link: Link, config: LinkConfig, screen: Screen) -> None:
+    """See whether this is an installation at all."""
     try:
         if await is_root(config.broker, config.root, besides=link.id):
             return

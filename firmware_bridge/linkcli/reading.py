@@ -7,12 +7,13 @@ import time
 from ..access import UsageError
 from ..link.client import Link
 from ..link.codec import ABSENT
+from ..link.errors import AuthenticationError
 from ..link.message import Message
 from ..link.path import Path
 from ..link.server import Sample
 from ..terminal import shown
 from .show import DIM, RED, Screen, about, when
-from .trouble import FailedError, missing
+from .trouble import FailedError, kept_out, missing
 
 _DAY = 86400.0
 
@@ -77,7 +78,8 @@ async def monitor(link: Link, screen: Screen, options: argparse.Namespace) -> No
         on_mark=mark,
         snapshot=not options.new,
     )
-    lost = link.on_status(lambda: _tell_status(link, screen))
+    telling = _Telling(link, screen)
+    lost = link.on_status(telling.changed)
     seen = count = 0
     try:
         while options.n is None or count < options.n:
@@ -95,11 +97,36 @@ async def monitor(link: Link, screen: Screen, options: argparse.Namespace) -> No
         watch.close()
 
 
-def _tell_status(link: Link, screen: Screen) -> None:
-    if not link.status.connected and link.status.error is not None:
-        screen.note(f"No connection: {link.status.error}. Trying again.")
-    elif link.status.ready and link.statistics.reconnects:
-        screen.note("Connected again.")
+class _Telling:
+    """Tells once of each thing that happens to the connection."""
+
+    def __init__(self, link: Link, screen: Screen) -> None:
+        self._link = link
+        self._screen = screen
+        self._said = ""
+        self._server = link.status.server
+
+    def changed(self) -> None:
+        """Look at the status."""
+        status = self._link.status
+        if not status.connected and status.error is not None:
+            self._say(f"No connection: {status.error}. Trying again.")
+        elif not status.ready:
+            return
+        elif isinstance(status.server_error, AuthenticationError):
+            why = str(kept_out(status.server_error)).replace("\n", " ")
+            self._say(f"{why} This is what the broker says.")
+        elif status.server is None and self._server is not None:
+            self._say(f"No server: {status.server_error}. This is what the broker says.")
+        elif self._said:
+            self._say("Connected again.")
+            self._said = ""
+        self._server = status.server or self._server
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            self._screen.note(text)
 
 
 async def history(link: Link, screen: Screen, options: argparse.Namespace) -> None:

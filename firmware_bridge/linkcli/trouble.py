@@ -6,6 +6,7 @@ import difflib
 from typing import Final
 
 from ..link.client import Link, LinkConfig
+from ..link.direct import Endpoint
 from ..link.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -18,6 +19,7 @@ from ..link.errors import (
 )
 from ..link.identity import HOSTS
 from ..link.path import Element, Path
+from ..link.transport import BrokerConfig, speaks_tls
 from ..terminal import shown
 from .show import when
 
@@ -44,6 +46,30 @@ def unreachable(error: LinkError, config: LinkConfig) -> FailedError:
         case NoAnswerError():
             return FailedError(f"{place}: {error}\nSee --timeout.")
     return FailedError(f"cannot reach {place}: {error}\nSee --host and --port.")
+
+
+async def no_server(endpoint: Endpoint, error: LinkError | None, timeout: float) -> FailedError:
+    """Say why the one server that was asked for does not serve us."""
+    if isinstance(error, AuthenticationError | TlsError):
+        return kept_out(error, endpoint)
+    place = None if endpoint.path or endpoint.tls else (endpoint.host, endpoint.port)
+    if place and await speaks_tls(BrokerConfig(host=place[0], port=place[1])):
+        return FailedError(
+            f"the server at {endpoint} encrypts its connections: write --server tls://{endpoint}"
+        )
+    reason = error or f"it does not answer within {timeout:g} s"
+    return FailedError(f"no connection to the server at {endpoint}: {reason}")
+
+
+def kept_out(error: LinkError, endpoint: Endpoint | None = None) -> FailedError:
+    """Say that a server does not let us in, or that we do not trust it, and what helps."""
+    server = f"The server at {endpoint}" if endpoint else "The server"
+    if isinstance(error, TlsError):
+        return FailedError(
+            f"No encrypted connection to the server: {error}\n"
+            "Nothing was sent to it in clear. See --server-ca, or --no-server."
+        )
+    return FailedError(f"{server} does not let us in: {error}\nSee --token-file, or --no-server.")
 
 
 async def explained(error: LinkError, link: Link, options: argparse.Namespace) -> LinkError:

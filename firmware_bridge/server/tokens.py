@@ -70,6 +70,17 @@ def read_tokens(file: File) -> dict[str, str]:
     return tokens
 
 
+def read_own_token(file: File) -> str:
+    """Read the one token that a client has: alone, or as `name token`. Raise OSError, ValueError."""
+    match list(_entries(file.read_text(encoding="utf-8").splitlines())):
+        case []:
+            raise TokenError("there is no token in it")
+        case [(_, first, rest)]:
+            return rest or first
+        case many:
+            raise TokenError(f"{len(many)} tokens: a client has one; give a file with that alone")
+
+
 def add_token(file: File, name: str) -> str:
     """Make a token, and add it to a file, which need not exist yet. Raise OSError, TokenError."""
     token = fresh_name(_RANDOM)

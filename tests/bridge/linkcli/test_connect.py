@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path as File
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,12 @@ from firmware_bridge.link.errors import ConnectionLostError, NotFoundError, Refu
 from firmware_bridge.link.path import Path
 from firmware_bridge.linkcli import add_arguments
 from firmware_bridge.linkcli.connect import settings
+from firmware_bridge.linkcli.show import Screen
 from firmware_bridge.linkcli.trouble import explained
+from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.server import Server
+from tests.support.certificates import Authority
 from tests.support.installation import ROOT, BrokerConfig
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.running import running
@@ -115,8 +120,16 @@ def test_wrong(words: list[str], environ: dict[str, str], told: str) -> None:
 
 def test_wrong_files(tmp_path: File) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"--password-file .*binary: 'utf-8' codec"):
+        configured("--password-file", str(tmp_path / "binary"))
     with pytest.raises(UsageError, match=r"--token-file .*binary: 'utf-8' codec"):
         configured("--token-file", str(tmp_path / "binary"))
+    (tmp_path / "many").write_text("me 0123456789ab\nyou ba9876543210\n")
+    with pytest.raises(UsageError, match=r"--token-file .*many: 2 tokens: a client has one"):
+        configured("--token-file", str(tmp_path / "many"))
+    (tmp_path / "empty").write_text("# nothing\n")
+    with pytest.raises(UsageError, match=r"--token-file .*empty: there is no token in it"):
+        configured("--token-file", str(tmp_path / "empty"))
     with pytest.raises(ConfigError, match="No such file"):
         configured("--config", str(tmp_path / "none"))
 
@@ -170,6 +183,9 @@ async def test_something_else_there(run: Ask) -> None:
         found = await run("--port", str(port), "get", "a")
     assert found.code == 1
     assert found.err[0].startswith(f"the broker at localhost:{port} does not speak MQTT 5: ")
+
+
+TOKEN = "0123456789ab"
 
 
 async def test_lost(broker: Mosquitto) -> None:
@@ -229,29 +245,120 @@ async def test_a_given_server_that_is_gone(ask: Ask, broker: Mosquitto) -> None:
     assert found.err[0].startswith(f"no connection to the server at {place}: ")
 
 
-async def test_not_let_in(ask: Ask, broker: Mosquitto, tmp_path: File) -> None:
-    """The server wants a token: that is said; what the broker holds is shown all the same."""
+async def test_no_other_server_instead(ask: Ask, server: Server) -> None:
+    """One that announces itself is not the one that was asked for."""
+    say(server, "a", 1)
+    place = f"127.0.0.1:{free_port()}"
+    for words in (("--server", place), ("--server", f"tls://{place}"), ("--unix", "/nonexistent")):
+        found = await ask(*words, "get", "a")
+        assert (found.code, found.out) == (1, [])
+        assert found.err[0].startswith("no connection to the server at ")
+
+
+@asynccontextmanager
+async def strict(broker: Mosquitto, **options: Any) -> AsyncIterator[Server]:
+    """Run a server that lets nobody in without a token of his own."""
     config = ServerConfig(
         broker=BrokerConfig(host=broker.host, port=broker.port),
         root=ROOT,
         name="srv",
-        listeners=(Listener(port=0),),
-        tokens={"me": "0123456789ab"},
         anonymous=False,
         announce_token=False,
+        **({"listeners": (Listener(port=0),), "tokens": {"me": TOKEN}} | options),
     )
     server = Server(config)
     server.election.settle = 0.05
     async with running(server.run()):
         await until(lambda: server.election.main)
+        yield server
+
+
+@pytest.fixture
+def certificate(tmp_path: File) -> Certificate:
+    """Make a certificate of an authority that nobody knows but by `ca.pem`."""
+    authority = Authority()
+    identity = authority.issue()
+    (tmp_path / "ca.pem").write_text(authority.certificate)
+    (tmp_path / "both.pem").write_text(identity.certificate + identity.key)
+    return Certificate.read(tmp_path / "both.pem", None)
+
+
+async def test_an_untrusted_server(
+    ask: Ask, broker: Mosquitto, tmp_path: File, certificate: Certificate
+) -> None:
+    """A refused certificate is the end of it: the token goes nowhere else."""
+    (tmp_path / "token").write_text(TOKEN)
+    listeners = (Listener(port=0), Listener(name="tls", port=0, certificate=certificate))
+    async with strict(broker, listeners=listeners) as server:
+        say(server, "a", 1)
+        place = f"127.0.0.1:{server.addresses[1][1]}"
+        token = ("--token-file", str(tmp_path / "token"))
+        for words in ((), ("--server", f"tls://{place}")):
+            found = await ask(*token, *words, "get", "--value", "a")
+            assert (found.code, found.out) == (1, [])
+            assert "the server's certificate is not accepted: " in found.err[0]
+            assert found.err[0].startswith(f"No encrypted connection to the server: {place} (TLS)")
+            assert found.err[1].startswith("Nothing was sent to it in clear. See --server-ca")
+            trusting = ("--server-ca", str(tmp_path / "ca.pem"))
+            found = await ask(*token, *trusting, *words, "get", "--value", "a")
+            assert (found.code, found.out, found.err) == (0, ["1"], [])
+        found = await ask("--server", place, "get", "a")
+        assert found.code == 1
+        assert found.err == [
+            f"the server at {place} encrypts its connections: write --server tls://{place}"
+        ]
+
+
+async def test_not_let_in(ask: Ask, broker: Mosquitto, tmp_path: File) -> None:
+    """The server wants a token: that is said; what the broker holds is shown all the same."""
+    async with strict(broker) as server:
         say(server, "a", 1)
         found = await ask("get", "--value", "a")
         assert (found.code, found.out) == (0, ["1"])
         assert found.err[0].startswith("The server does not let us in: ")
-        assert found.err[0].endswith("See --token-file.")
-        (tmp_path / "token").write_text("0123456789ab")
-        found = await ask("--token-file", str(tmp_path / "token"), "get", "--value", "a")
-        assert (found.code, found.out, found.err) == (0, ["1"], [])
+        assert found.err[0].endswith("See --token-file, or --no-server.")
+        for text in (TOKEN, f"# mine\nme {TOKEN}\n"):
+            (tmp_path / "token").write_text(text)
+            found = await ask("--token-file", str(tmp_path / "token"), "get", "--value", "a")
+            assert (found.code, found.out, found.err) == (0, ["1"], [])
+
+
+async def test_a_wrong_token(ask: Ask, broker: Mosquitto, tmp_path: File) -> None:
+    """Who has a token wants the server: nothing else takes its place."""
+    (tmp_path / "token").write_text("not the right one")
+    async with strict(broker) as server:
+        say(server, "a", 1)
+        words = ("--token-file", str(tmp_path / "token"), "--json", "get", "a")
+        found = await ask(*words)
+        assert (found.code, found.out) == (1, [])
+        assert found.err[0].startswith("The server does not let us in: ")
+        assert found.err[1] == "See --token-file, or --no-server."
+        found = await ask("--no-server", *words)
+        assert (found.code, len(found.out)) == (0, 1)
+
+
+async def test_a_token_that_is_taken_back(
+    ask: Ask, broker: Mosquitto, tmp_path: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A monitor says so, goes on with the broker, and says when the server is back."""
+    (tmp_path / "token").write_text(TOKEN)
+    notes: list[str] = []
+    monkeypatch.setattr(Screen, "note", lambda _, text: notes.append(text))
+
+    async def take_back(server: Server) -> None:
+        await until(lambda: server.clients.names)
+        server.clients.revoke(server._tokens.replace({}))
+        await until(lambda: any("does not let us in" in each for each in notes), 20)
+        server._tokens.replace({"me": TOKEN})
+        await until(lambda: notes[-1] == "Connected again.", 20)
+        for number in (1, 2, 3):
+            say(server, "a", number, number / 10)
+
+    async with strict(broker) as server, running(take_back(server)):
+        found = await ask("--token-file", str(tmp_path / "token"), "monitor", "a", "-n", "3")
+    assert found.code == 0
+    assert notes[-2].startswith("The server does not let us in: ")
+    assert notes[-1] == "Connected again."
 
 
 ACL = "topic readwrite moat/test/#\n"
