@@ -9,7 +9,7 @@ from typing import Final
 from ..link.clock import Backoff
 from ..link.codec import ABSENT, Value
 from ..link.connection import Connection
-from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
+from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints, same_machine, with_token
 from ..link.errors import AuthenticationError, ConnectionLostError, LinkError, TlsError
 from .ballot import fit_as_name
 from .store import Levels
@@ -42,10 +42,12 @@ class Peers:
         learned: Callable[[Levels], None],
         tls: ssl.SSLContext | None = None,
         token: Callable[[], str | None] = lambda: None,
+        broker: str = "localhost",
     ) -> None:
         """`on_link` is told which server can be reached, `learned` which nodes come from there.
 
-        `tls` is what servers that encrypt are recognised by, `token` for those that announce none.
+        `tls` is what servers that encrypt are recognised by. `token` is for those that announce none,
+        if they are recognised, or on the machine of the `broker`.
         """
         self._name = name
         self._tree = tree
@@ -54,6 +56,8 @@ class Peers:
         self._learned = learned
         self._tls = tls
         self._token = token
+        nearby = same_machine(broker)
+        self._trusted: Callable[[Endpoint], bool] = lambda it: it.tls or nearby(it)
         self._told: set[str] = set()
         """Servers that we have complained about."""
         self._endpoints: dict[str, list[Endpoint]] = {}
@@ -127,8 +131,8 @@ class Peers:
                 task.cancel()
 
     def _candidates(self, name: str) -> Sequence[Endpoint]:
-        """Return where a server is, with a token if there is any."""
-        return with_token(self._endpoints.get(name, []), self._token())
+        """Return where a server is, with a token if there is one for it."""
+        return with_token(self._endpoints.get(name, []), self._token(), self._trusted)
 
     def _status(self, name: str, status: DirectStatus) -> None:
         if isinstance(status.error, AuthenticationError | TlsError):

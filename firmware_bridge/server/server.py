@@ -74,6 +74,7 @@ class Server:
             learned=self.broker.learned,
             tls=config.peer_tls,
             token=lambda: self._tokens.named.get(config.peer_token or ""),
+            broker=config.broker.host,
         )
         self.office = Office(
             config,

@@ -89,6 +89,18 @@ async def test_token_of_ours(broker: Mosquitto) -> None:
             await until(lambda: one.status.server == base.server.name)
 
 
+async def test_token_is_not_for_strangers(broker: Mosquitto) -> None:
+    """Anybody may announce a server: ours is told to those on machines that the user has named."""
+    where = "127.0.0.2"
+    async with backbone(broker, host=where, tokens=["secret"], anonymous=False) as base:
+        await base.announce(auth=None)
+        async with link(broker, token="secret") as one:
+            await until(lambda: isinstance(one.status.server_error, AuthenticationError))
+        endpoint = Endpoint(host=where, port=1)
+        async with link(broker, endpoint=endpoint, token="secret") as one:
+            await until(lambda: one.status.server == base.server.name)
+
+
 async def test_fixed_endpoint(broker: Mosquitto) -> None:
     """A configured server needs no announcement; its token is ours to give."""
     async with backbone(broker, tokens=["secret"], anonymous=False) as base:

@@ -12,7 +12,14 @@ import pytest
 from firmware_bridge.link.clock import Backoff
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.connection import Answer, Request
-from firmware_bridge.link.direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
+from firmware_bridge.link.direct import (
+    DirectLink,
+    DirectStatus,
+    Endpoint,
+    endpoints,
+    same_machine,
+    with_token,
+)
 from firmware_bridge.link.errors import (
     AuthenticationError,
     CannotConnectError,
@@ -322,13 +329,23 @@ def test_personal_token() -> None:
     plain = Endpoint(host="a", port=1, server="one")
     encrypted = Endpoint(host="a", port=2, server="one", tls=True)
     open_ = Endpoint(host="b", port=1, server="two", token="announced")
-    other = Endpoint(host="c", port=1, server="three")
-    assert with_token([encrypted, plain, open_, other], "mine") == [
+    other = Endpoint(host="C", port=1, server="three")
+    stranger = Endpoint(host="d", port=1, server="four")
+    trusted = same_machine("A", "c", None)
+    assert with_token([encrypted, plain, open_, other, stranger], "mine", trusted) == [
         replace(encrypted, token="mine"),
         open_,
         replace(other, token="mine"),
+        stranger,
     ]
-    assert with_token([encrypted, plain], None) == [encrypted, plain]
+    assert with_token([encrypted, plain], None, trusted) == [encrypted, plain]
+
+
+def test_same_machine() -> None:
+    """This machine has several names; another one may have its broker's address."""
+    near, far = Endpoint(host="127.0.0.1"), Endpoint(host="10.0.0.1")
+    assert [same_machine("localhost")(each) for each in (near, far)] == [True, False]
+    assert [same_machine("broker", "10.0.0.1")(each) for each in (near, far)] == [False, True]
 
 
 async def test_a_refused_certificate_matters() -> None:

@@ -73,6 +73,7 @@ class FakeServer:
         anonymous: bool = True,
         legacy: bool = False,
         path: str | None = None,
+        host: str = "127.0.0.1",
         probe_interval: float | None = None,
         probe_timeout: float = 3,
         clock: Callable[[], float] = time.time,
@@ -92,6 +93,7 @@ class FakeServer:
         self.accepted = 0
         self.probed = 0
         self.unanswered = 0
+        self.host = host
         self._path = path
         self._probe_interval = probe_interval
         self._probe_timeout = probe_timeout
@@ -134,7 +136,7 @@ class FakeServer:
         if self._path is not None:
             self._server = await loop.create_unix_server(self._make, self._path)
         else:
-            self._server = await loop.create_server(self._make, "127.0.0.1", self.port)
+            self._server = await loop.create_server(self._make, self.host, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -152,7 +154,7 @@ class FakeServer:
         """Where to connect."""
         token = self.tokens[0] if self.tokens else None
         return Endpoint(
-            host="127.0.0.1",
+            host=self.host,
             port=self.port or 1,
             path=self._path,
             token=token,
@@ -165,7 +167,7 @@ class FakeServer:
         token = self.tokens[0] if self.tokens else "none"
         return {
             "node": "test",
-            "link": [{"host": "127.0.0.1", "port": self.port}],
+            "link": [{"host": self.host, "port": self.port}],
             "auth": {"token": token},
         }
 

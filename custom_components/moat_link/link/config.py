@@ -15,10 +15,11 @@ from .transport import BrokerConfig
 class LinkConfig:
     """Which installation, and who we are in it.
 
-    `endpoint` names one server to try first, or the `only` one; `token` is for it and for servers
-    that announce none, and goes over no plain connection to those that encrypt. `server_tls` is
-    what they are recognised by (None: they are not used); times are in seconds. `grace` is how long
-    something the broker has forgotten still counts, while there is no server to ask.
+    `endpoint` names one server to try first, or the `only` one; `token` is for it, and for servers
+    that announce none on its machine or the broker's; it goes over no plain connection to those
+    that encrypt. `server_tls` is what they are recognised by (None: they are not used); times are in
+    seconds. `grace` is how long something the broker has forgotten still counts, while there is no
+    server to ask.
     """
 
     broker: BrokerConfig

@@ -30,6 +30,7 @@ _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 27587
 _MOST_ENDPOINTS: Final = 16
+_LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 _BREATH: Final = 0.5  # seconds between attempts, however often the announcements change
 
 
@@ -74,19 +75,30 @@ def endpoints(announcement: Value, *, server: str = "", encrypted: bool = False)
     return list(dict.fromkeys(filter(None, found)))[:_MOST_ENDPOINTS]
 
 
-def with_token(announced: Sequence[Endpoint], token: str | None) -> list[Endpoint]:
-    """Give a personal token to the end points that announce none.
+def with_token(
+    announced: Sequence[Endpoint], token: str | None, trusted: Callable[[Endpoint], bool]
+) -> list[Endpoint]:
+    """Give a personal token to those end points that announce none and are trusted with it.
 
-    It is not for eavesdroppers: where a server encrypts, its plain end points get none, and are out.
+    Whoever may publish at the broker can announce what he likes. It is not for eavesdroppers, either:
+    where a server encrypts, its plain end points get none, and are out.
     """
     if token is None:
         return list(announced)
     encrypting = {each.server for each in announced if each.tls}
     return [
-        each if each.token else replace(each, token=token)
+        each if each.token or not trusted(each) else replace(each, token=token)
         for each in announced
         if each.token or each.tls or each.server not in encrypting
     ]
+
+
+def same_machine(*hosts: str | None) -> Callable[[Endpoint], bool]:
+    """Return what tells whether an end point is on a machine that one of these names means."""
+    named = {host.lower() for host in hosts if host is not None}
+    if named & _LOOPBACK:
+        named |= _LOOPBACK
+    return lambda endpoint: endpoint.host.lower() in named
 
 
 def _several(links: Value) -> list[Value]:

@@ -14,7 +14,7 @@ from .codec import Value
 from .config import LinkConfig, Statistics, Tell
 from .connection import Request
 from .data import Data
-from .direct import DirectLink, DirectStatus, Endpoint, endpoints, with_token
+from .direct import DirectLink, DirectStatus, Endpoint, endpoints, same_machine, with_token
 from .errors import (
     ConnectionLostError,
     DecodeError,
@@ -310,7 +310,9 @@ class Online:
         for topic, others in self._announcements.items():
             if topic != _CONNECTION:
                 announced += others
-        announced = with_token(announced, config.token)
+        hosts = [config.broker.host, self.presence.session.peer]
+        hosts += [fixed.host] if fixed is not None else []
+        announced = with_token(announced, config.token, same_machine(*hosts))
         if fixed is not None and fixed.tls:
             announced = [each for each in announced if each.tls]
         return list(dict.fromkeys(found + announced))

@@ -147,6 +147,11 @@ class Session:
         self._check_open()
         return await self._outbox.publish(message, expiry, timeout)
 
+    @property
+    def peer(self) -> str | None:
+        """The address of the broker's machine, if it is known."""
+        return self._wire.peer
+
     async def subscribe(
         self,
         *filters: str,

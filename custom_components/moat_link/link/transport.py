@@ -67,6 +67,14 @@ class Wire(asyncio.BufferedProtocol):
         """Whether bytes can be sent."""
         return self._transport is not None
 
+    @property
+    def peer(self) -> str | None:
+        """The address of the other side's machine, if it is known."""
+        if self._transport is None:
+            return None
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else None
+
     def send(self, data: bytes) -> None:
         """Queue bytes; all of one turn of the loop leave together."""
         self._queue.append(data)
