@@ -40,7 +40,7 @@ class Entry:
 
     `codec` is a codec, or the path of a table below `conv`. `retain` is whether what is sent outside
     stays there; None: as it was at MoaT. `backend` is the other broker, None: the installation's;
-    `encrypted` is whether to speak TLS with it.
+    `encrypted` is whether to speak TLS with it; `broker` is which one it is, empty: the installation's.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Entry:
     retain: bool | None = True
     backend: BrokerConfig | None = None
     encrypted: bool = False
+    broker: str = ""
 
     @property
     def origin(self) -> str:
@@ -72,7 +73,8 @@ def parse(path: Path, value: Value, root: Path, home: BrokerConfig) -> Entry:
     src, dst = _path(value, "src"), _path(value, "dst")
     if not len(src) or src[0] in _FORBIDDEN:
         raise EntryError(f"src: {src} is nothing that may be shown outside")
-    if backend is None or _same(backend, home):
+    where = "" if backend is None or _address(backend) == _address(home) else _address(backend)
+    if not where:
         _check_overlap(src, dst, root)
     return Entry(
         name=_name(path, value),
@@ -84,6 +86,7 @@ def parse(path: Path, value: Value, root: Path, home: BrokerConfig) -> Entry:
         retain=_retain(value),
         backend=backend,
         encrypted=_is_encrypted(value.get("backend")),
+        broker=where,
     )
 
 
@@ -203,13 +206,10 @@ def _text(known: Mapping[str, Value], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _same(one: BrokerConfig, other: BrokerConfig) -> bool:
-    """Whether two brokers are one, as far as their addresses tell."""
-    if one.unix_path is not None or other.unix_path is not None:
-        return one.unix_path == other.unix_path
-    return one.port == other.port and _host(one) == _host(other)
-
-
-def _host(broker: BrokerConfig) -> str:
-    host = broker.host.lower()
-    return "localhost" if host in {"127.0.0.1", "::1", "ip6-localhost"} else host
+def _address(broker: BrokerConfig) -> str:
+    """Return which broker this is, as far as its address tells."""
+    if broker.unix_path is not None:
+        return f"unix:{broker.unix_path}"
+    host = broker.host.lower().removesuffix(".")
+    host = "localhost" if host in {"127.0.0.1", "::1", "ip6-localhost"} else host
+    return f"{host}:{broker.port}"

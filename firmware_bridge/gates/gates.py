@@ -15,7 +15,8 @@ from ..link.identity import PING
 from ..link.message import Message
 from ..link.path import Path
 from ..owners import Owners
-from .entry import is_ours
+from .circles import Circles
+from .entry import Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES, Job
 from .show import Show
 from .topics import MAX_LENGTH, MAX_PREFIX
@@ -36,9 +37,10 @@ class Gates:
         self._clock = clock or SystemClock()
         self._owners = Owners(link, self._clock)
         self._show = Show(link, self._clock, language)
-        self._entries: dict[Path, Value] = {}
+        self._entries: dict[Path, Message] = {}
         self._tasks: dict[Path, asyncio.Task[None]] = {}
-        self._values: dict[Path, Value] = {}
+        self._wanted: dict[Path, Value] = {}
+        """What is driven: the entries, each with the reason why it is not."""
         self._changed = asyncio.Event()
         self._announced: Watch | None = None
         self._was_connected = False
@@ -88,31 +90,53 @@ class Gates:
         elif not 0 < len(name) <= MAX_PREFIX or len(name.topic) > MAX_LENGTH:
             _LOGGER.warning("Not fit as a gate's name: %.80s", message.topic)
         else:
-            self._entries[name] = message.value
+            self._entries[name] = message
         self._changed.set()
 
     async def _arrange(self) -> None:
         """End what is not wanted any more, start what is, and start anew what has changed."""
-        for name in [name for name in self._tasks if name not in self._entries]:
+        judged = self._judged()
+        wanted: dict[Path, Value] = {
+            name: [value, entry if isinstance(entry, str) else None]
+            for name, (value, entry) in judged.items()
+        }
+        ended = {
+            name
+            for name in self._tasks
+            if name not in wanted or not alike(self._wanted[name], wanted[name])
+        }
+        for name in ended:
             await self._end(name)
-        for name, value in list(self._entries.items()):
+        self._wanted = wanted
+        for name, (_, entry) in judged.items():
             if name not in self._tasks:
-                self._start(name, value)
-            elif not alike(self._values[name], value):
-                await self._end(name)
-                self._start(name, value, PAUSE)
+                self._start(name, entry, PAUSE if name in ended else 0.0)
 
-    def _start(self, name: Path, value: Value, pause: float = 0.0) -> None:
+    def _judged(self) -> dict[Path, tuple[Value, Entry | str]]:
+        """Return the entries, and what they say or why they are not driven, the oldest first."""
+        config, circles = self._link.config, Circles()
+        judged: dict[Path, tuple[Value, Entry | str]] = {}
+        messages = sorted(self._entries.items(), key=lambda it: (it[1].meta.time, it[0].topic))
+        for name, message in messages:
+            said: Entry | str
+            try:
+                said = parse(name, message.value, config.root, config.broker)
+                said = circles.add(name, said) or said
+            except EntryError as err:
+                said = str(err)
+            judged[name] = message.value, said
+        return judged
+
+    def _start(self, name: Path, entry: Entry | str, pause: float = 0.0) -> None:
         job = Job(
             name,
-            value,
+            entry,
             self._link,
             self._clock,
             is_free=self._is_free,
             on_state=self._show.changed,
         )
         self.jobs[name] = job
-        self._values[name] = value
 
         async def run() -> None:
             await asyncio.sleep(pause)
@@ -126,7 +150,6 @@ class Gates:
     async def _end(self, name: Path) -> None:
         task = self._tasks.pop(name)
         self._show.ended(self.jobs.pop(name))
-        del self._values[name]
         task.cancel()
         await asyncio.wait([task])
 

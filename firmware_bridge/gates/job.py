@@ -8,12 +8,11 @@ from typing import Final
 
 from ..link.client import Link, Service
 from ..link.clock import Clock
-from ..link.codec import Value
 from ..link.errors import CannotConnectError, ConnectionLostError, LinkError, NoAnswerError
 from ..link.identity import HOSTS
 from ..link.path import Path
 from .counters import Counters
-from .entry import DRIVER, EntryError, parse
+from .entry import DRIVER, Entry
 from .gate import Gate
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,14 +39,14 @@ class Job:
     def __init__(
         self,
         name: Path,
-        value: Value,
+        entry: Entry | str,
         link: Link,
         clock: Clock,
         *,
         is_free: Callable[[Path], bool],
         on_state: Callable[[Job], None],
     ) -> None:
-        """Take the entry at `gate.<name>`.
+        """Take the entry at `gate.<name>`, or why it cannot be driven.
 
         `is_free` knows whether nobody else is announced at a path; `on_state` is told when `state` has
         changed.
@@ -57,7 +56,7 @@ class Job:
         """starting, waiting, running, backoff, invalid or stopped."""
         self.counters = Counters()
         self.announced = False
-        self._value = value
+        self._entry = entry
         self._link = link
         self._is_free = is_free
         self._clock = clock
@@ -73,12 +72,11 @@ class Job:
 
     async def run(self) -> None:
         """Drive it for ever."""
-        try:
-            entry = parse(self.name, self._value, self._link.config.root, self._link.config.broker)
-        except EntryError as err:
-            self.counters.last_error = str(err)
+        entry = self._entry
+        if isinstance(entry, str):
+            self.counters.last_error = entry
             self._become("invalid")
-            await self._report(str(err))
+            await self._report(entry)
             await asyncio.Event().wait()
             return
         while self.state != "stopped":

@@ -377,8 +377,9 @@ async def test_everybody_writes_at_once(broker, inside, outside):
         assert counters.received + counters.sent < 1_500
 
 
-async def test_two_gates_in_a_circle(broker, inside, outside):
-    """Two gates on the same two sides, with other names, do not chase each other."""
+async def test_two_gates_in_a_circle(broker, inside, outside, monkeypatch):
+    """Should somebody else drive the one, two gates on the same two sides do not chase each other."""
+    monkeypatch.setattr("firmware_bridge.gates.circles._circle", lambda _: [])
     await inside.set("gate.a", entry())
     await inside.set("gate.b", entry())
     async with driven(broker):

@@ -41,6 +41,27 @@ async def test_a_wrong_entry(broker, inside):
         await until(lambda: inside.value("run.gate.js")["state"] == "running")
 
 
+async def test_a_bomb(broker, inside, outside):
+    """Gates that would feed each other more and more: the later ones are refused, by name."""
+    await inside.set("gate.b", entry("a", "ext"))
+    await inside.set("gate.a", entry("a.b", "ext"))
+    await inside.set("gate.c", entry("a.c", "ext"))
+    async with driven(broker):
+        await runs(inside, "b")
+        await until(lambda: inside.message("error.gate.a") and inside.message("error.gate.c"))
+        said = "src a.b and dst ext overlap those of gate b: that would loop"
+        assert inside.value("error.gate.a")["msg"] == said
+        await inside.set("a.x", 1)
+        await until(lambda: outside.payloads("ext/x") == [b"1"])
+        await outside.say("ext/y", "2")
+        await until(lambda: inside.value("a.y") == 2)
+        assert {each for each in inside.topics if each.startswith("a/")} == {"a/x", "a/y"}
+        assert {each.topic for each in outside.heard} == {"ext/x", "ext/y"}
+        await inside.delete("gate.b")
+        await runs(inside, "a")
+        await until(lambda: inside.value("a.b.y") == inside.value("a.c.y") == 2)
+
+
 async def test_a_good_run_clears_the_error(broker, inside, monkeypatch):
     monkeypatch.setattr("firmware_bridge.gates.job.PROVEN", 0.2)
     await inside.set("error.gate.js", {"msg": "was wrong", "driver": "mqtt"})
@@ -228,13 +249,10 @@ async def test_ends_at_once(broker, inside):
 
 async def test_odd_names(broker, inside):
     """Whatever somebody calls a gate, the others run."""
-    for name in (
-        Path("gate", 5),
-        Path("gate", "a/b"),
-        Path("gate", "ä", ""),
-        Path("gate", *"x" * 80),
+    for number, name in enumerate(
+        (Path("gate", 5), Path("gate", "a/b"), Path("gate", "ä", ""), Path("gate", *"x" * 80))
     ):
-        await inside.link.set(name, entry())
+        await inside.link.set(name, entry("home", f"ext.{number}"))
     await inside.set("gate.js", entry())
     async with driven(broker) as gates:
         await runs(inside)
