@@ -14,6 +14,7 @@ from firmware_bridge.link.connection import Answer, Request
 from firmware_bridge.link.direct import Endpoint
 from firmware_bridge.link.errors import (
     AuthenticationError,
+    DecodeError,
     NotFoundError,
     OutOfDateError,
     RefusedError,
@@ -336,6 +337,32 @@ async def test_data(broker: Mosquitto) -> None:
             with pytest.raises(NotFoundError):
                 await one.get(HOME / "b" / "c")
             assert [message.topic async for message in one.walk(HOME)] == ["home/future"]
+
+
+async def test_walk_into_the_deep(broker: Mosquitto) -> None:
+    """What is too deep for us is left out; nobody can be led on for ever."""
+    items: list[list[Value]] = [
+        [0, Path(*"x" * 199), 1, "x", 5.0],
+        [199, Path("y"), 1, "x", 5.0],
+        [200, Path(*"y" * 100), 1, "x", 5.0],
+        [0, Path("z"), 1, "x", 5.0],
+    ]
+
+    async def walk(request: Request) -> Answer:
+        request.accept()
+        for item in items:
+            await request.send(*item)
+        return None
+
+    async with backbone(broker) as base:
+        await base.announce()
+        base.server.commands["d", "walk"] = walk
+        async with link(broker) as one:
+            found = [message.path async for message in one.walk(HOME)]
+            assert found == [HOME / Path(*"x" * 199), HOME / "z"]
+            items[3:] = [[300 + 100 * n, Path(*"y" * 100), 1, "x", 5.0] for n in range(20)]
+            with pytest.raises(DecodeError, match="levels"):
+                [message async for message in one.walk(HOME)]
 
 
 async def test_reading_back(broker: Mosquitto) -> None:

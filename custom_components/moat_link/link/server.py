@@ -21,12 +21,13 @@ from .errors import (
 from .identity import STAMPS
 from .message import Message
 from .meta import meta_in, meta_object, meta_of
-from .path import Element, Path
+from .path import MAX_LEVELS, Element, Path
 from .presence import Presence
 from .rpc import Reply
 
 _LOGGER = logging.getLogger(__name__)
 
+_DEEPEST: Final = 5 * MAX_LEVELS  # nobody means that
 PATIENCE: Final = 5.0  # seconds for the server to see what it should have seen by now
 
 
@@ -123,14 +124,21 @@ class Server:
         arguments: list[Value] = [path]
         if min_depth or max_depth is not None:
             arguments += [None, min_depth, max_depth]
-        below = Path()
+        below: tuple[Element, ...] = ()
         keywords: dict[str, Value] = {"deleted": True} if deleted else {}
         async with self._connection.open_stream(("d", "walk"), arguments, keywords) as stream:
             async for item in stream:
                 match item.arguments:
                     case (int(depth), Path() | [*_] as rest, value, *meta):
-                        below = Path(*below.elements[:depth], *Path.of(rest))
-                        yield self._message(path / below, value, meta, item.keywords)
+                        below = (*below[:depth], *Path.of(rest))
+                        if len(below) > _DEEPEST:
+                            raise DecodeError(f"walk of {path}: {len(below)} levels")
+                        try:
+                            here = Path(*path, *below)
+                        except EncodeError as err:
+                            _LOGGER.debug("Left out: %s", err)
+                            continue
+                        yield self._message(here, value, meta, item.keywords)
                     case _:
                         raise DecodeError(f"walk of {path}: not an item")
 
