@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,6 +23,7 @@ from ..link.meta import Meta, decode_meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
 from .namesake import Namesake
+from .reach import COMPLAINT, check_time
 from .store import RUN, Levels
 from .tree import Tree
 from .witness import TOPIC, Standing, Witness
@@ -40,8 +40,7 @@ _RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
 _SETTLED: Final = 10.0  # seconds after which a session is no accident
 _ECHOES: Final = 100  # messages of our own that we know again
-_PASSING: Final = ["error", "link", "mqtt"]
-"""Where everybody reports what it cannot understand, for those who listen, not to stay."""
+_PASSING: Final = list(COMPLAINT)
 _MOST_OWED: Final = 200_000
 _PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
 _PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
@@ -315,9 +314,12 @@ class Broker:
             return
         levels = _levels(topic) if topic or packet.topic == self._root else [""]
         try:
-            if packet.meta is None and self._outweighed(levels, message, packet):
-                return
-            older = self._tree.hear(levels, message.value, message.meta, retained=packet.retain)
+            meta = message.meta
+            if packet.meta is None:
+                if self._outweighed(levels, message, packet):
+                    return
+                meta = Meta(meta.origin, self._tree.stamp(levels))
+            older = self._tree.hear(levels, message.value, meta, retained=packet.retain)
         except EncodeError as err:
             self._complain(topic, packet, err)
             return
@@ -354,10 +356,11 @@ class Broker:
                 now=self._tree.clock.time(),
                 me=self._name,
             )
-        except DecodeError as err:
+            check_time(message.time)
+        except (DecodeError, EncodeError) as err:
             self._complain(topic, packet, err)
             return None
-        return message if math.isfinite(message.time) else None
+        return message
 
     def _complain(self, topic: str, packet: Publish, problem: LinkError) -> None:
         """Report once what cannot be understood."""
@@ -369,7 +372,8 @@ class Broker:
         report: dict[Key, Value] = {"codec": "std-cbor", "topic": packet.topic}
         report |= {"val": packet.payload[:1000], "msg": str(problem)}
         if not topic.startswith("error/"):
-            levels = ["error", "link", "mqtt", _kind(packet), *_levels(topic)]
+            place = self._tree.reach.cut(_levels(topic))  # the report has the whole topic
+            levels = [*COMPLAINT, _kind(packet), *place]
             with contextlib.suppress(LinkError):
                 self.send(levels, report, self._meta(), retain=False)
 
@@ -377,8 +381,8 @@ class Broker:
 def _kind(packet: Publish) -> str:
     """Return which part of a message cannot be understood."""
     try:
-        decode_meta(packet.meta or "-", 0.0)
-    except DecodeError:
+        check_time(decode_meta(packet.meta or "-", 0.0).time)
+    except DecodeError, EncodeError:
         return "meta"
     return "codec"
 

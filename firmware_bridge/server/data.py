@@ -6,7 +6,7 @@ from typing import Final
 from ..link.codec import ABSENT, Key, Value, encode
 from ..link.connection import Answer, Request
 from ..link.elements import Element, from_level
-from ..link.errors import DecodeError, OutOfDateError, RefusedError, RemoteError
+from ..link.errors import DecodeError, EncodeError, OutOfDateError, RefusedError, RemoteError
 from ..link.frames import Reply
 from ..link.meta import Meta
 from ..link.path import Path
@@ -101,7 +101,7 @@ class DataCommands:
             return False
         self._compare(path, levels, call.keywords.get("t"))
         meta = meta_argument(optional(call, 2, "meta"))
-        outcome = self._tree.write(levels, value, meta or self._now(caller, levels))
+        outcome = self._write(caller, levels, value, meta)
         return None if outcome is Outcome.SAME else outcome.stored
 
     async def delete(self, caller: str, request: Request) -> Answer:
@@ -182,7 +182,7 @@ class DataCommands:
         record = node.record
         if record is not None and record.deleted:
             return None
-        outcome = self._tree.write(levels, ABSENT, meta or self._now(caller, levels))
+        outcome = self._write(caller, levels, ABSENT, meta)
         if record is None:
             return None
         return record.items() if outcome.stored else False
@@ -196,12 +196,16 @@ class DataCommands:
             below = [*levels, *path]
             node = self._store.find(below)
             if node is not None and node.record is record:
-                self._tree.write(below, ABSENT, meta or self._now(caller, below))
+                self._write(caller, below, ABSENT, meta)
             if not turn % _TURN:
                 await asyncio.sleep(0)
 
-    def _now(self, caller: str, levels: Levels) -> Meta:
-        return Meta(caller, self._tree.stamp(levels))
+    def _write(self, caller: str, levels: Levels, value: Value, meta: Meta | None) -> Outcome:
+        """Write with the metadata given, or with our own, which always win."""
+        try:
+            return self._tree.write(levels, value, meta or Meta(caller, self._tree.stamp(levels)))
+        except EncodeError as err:
+            raise RemoteError("_ValErr", (str(err),)) from err
 
 
 def _call(request: Request) -> Reply:

@@ -111,6 +111,7 @@ class FaultCommands:
         if isinstance(state, dict):
             state = {key: value for key, value in state.items() if key != "bt"}
         try:
+            self._tree.reach.check([_ERROR, *levels], meta)
             self._tree.tell(["run", _ERROR, *levels], event, meta)
             self._tree.write([_ERROR, *levels], state, meta)
         except EncodeError as err:

@@ -25,6 +25,8 @@ class Loaded:
     entries: int = 0
     complete: bool = False
     """Whether a whole chain was there, or nothing at all."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Names of files with entries that nobody could take, and why."""
     damaged: dict[str, str] = field(default_factory=dict)
     """Names of files with something wrong in them, and what."""
     empty: list[str] = field(default_factory=list)
@@ -33,7 +35,9 @@ class Loaded:
     @property
     def problem(self) -> str | None:
         """What is wrong, in one text."""
-        found = [f"{name}: {problem}" for name, problem in sorted(self.damaged.items())]
+        found = [
+            f"{name}: {problem}" for name, problem in sorted((self.refused | self.damaged).items())
+        ]
         if not self.complete:
             found.append("no chain of files is complete: nodes may be missing")
         return "; ".join(found) or None
@@ -126,6 +130,9 @@ def _read(
         return reader.found
     contents = reader.finish()
     loaded.entries += contents.entries
+    if contents.refused:
+        loaded.refused[name] = f"{contents.refused} entries left out, the first: {contents.refusal}"
+        _LOGGER.warning("%s: %s", file, loaded.refused[name])
     if contents.damage is not None:
         _LOGGER.error("%s is damaged %s; what stands before has been read", file, contents.damage)
         loaded.damaged[name] = contents.damage

@@ -186,6 +186,11 @@ class Peers:
                 self._rested[name] = loop.time() + _rest(loop.time() - start)
         self.agreed[name] = result
         self._on_agreed(name, result)
+        if result.refused:
+            _LOGGER.warning(
+                "%d nodes of server %s are left out, the first: %s",
+                *(result.refused, name, result.refusal),
+            )
         _LOGGER.info(
             "Server %s had %d nodes that are new here, got %d, and had deleted %d",
             *(name, result.taken, result.given, result.deleted),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import batched
 from typing import Final
 
 from ..link.codec import Key, Opaque, Value, encode
@@ -26,9 +27,15 @@ _END: Final = 0x4D656F46  # MeoF
 _ENDING: Final = b"\xda\x4d\x65\x6f\x46"
 _BEGINNING: Final = re.compile(rb"[\x83-\x98][\x00-\x17]\xd8\x27[\x80-\x97]")  # of an entry
 
+_OVERLONG: Final = re.compile(
+    rb"(?P<head>[\x84-\x97])(?:[\x00-\x17]|\x18.)\xd8\x27(?=[\x98\x99])", re.DOTALL
+)
+"""An entry with a path of more than 23 elements, up to the path."""
+
 _NUMBERS: Final = tuple(encode(number) for number in range(MAX_LEVELS + 1))
 
 type Apply = Callable[[list[str], Value, Meta], None]
+"""Takes an entry; EncodeError if it cannot."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +46,10 @@ class Contents:
     prev: str | None = None
     time: float = 0.0
     entries: int = 0
+    refused: int = 0
+    """Entries that nobody could take."""
+    refusal: str = ""
+    """Why, of the first one."""
     whole: bool = False
     """Whether all that the file was begun with is there: a full tree, or nothing."""
     ended: bool = False
@@ -123,11 +134,11 @@ class Reader:
         good = self.found.good
         try:
             while reader.position < len(self._rest):
-                self._take(reader.read())
+                self._take(self._next(reader))
                 self.found.good = good + reader.position
         except EndOfDataError:
             pass
-        except (DecodeError, EncodeError) as err:
+        except DecodeError as err:
             self._problem = f"at byte {self.found.good}: {err}"
         self._rest = self._rest[self.found.good - good :]
         if self._problem is not None:
@@ -147,12 +158,34 @@ class Reader:
             found.damage = "no header"
         return found
 
+    def _next(self, reader: SequenceReader) -> Value:
+        """Return the next item; an entry whose path alone is too long has its levels in a list."""
+        start = reader.position
+        try:
+            return reader.read()
+        except EndOfDataError:
+            raise
+        except DecodeError:
+            if (entry := _OVERLONG.match(self._rest, start)) is None:
+                raise
+        reader.seek(entry.end("head"))
+        kept = reader.read()
+        reader.seek(entry.end())
+        rest = [reader.read() for _ in range(entry["head"][0] - 0x81)]
+        return [kept, *rest]
+
     def _take(self, item: Value) -> None:
-        if isinstance(item, list):
-            self._before = _entry(item, self._before, self._apply)
-            self.found.entries += 1
-        else:
-            _mark(item, self.found)
+        found = self.found
+        if not isinstance(item, list):
+            _mark(item, found)
+            return
+        self._before, value, meta = _entry(item, self._before)
+        found.entries += 1
+        try:
+            self._apply(self._before, value, meta)
+        except EncodeError as err:
+            found.refused += 1
+            found.refusal = found.refusal or str(err)
 
 
 def read(data: bytes, apply: Apply) -> Contents:
@@ -174,12 +207,16 @@ def read_header(data: bytes) -> Contents:
     return found
 
 
-def _entry(item: list[Value], before: list[str], apply: Apply) -> list[str]:
+def _entry(item: list[Value], before: list[str]) -> tuple[list[str], Value, Meta]:
     match item:
         case [int(kept), Path() as path, value, *meta] if 0 <= kept <= len(before):
-            levels = before[:kept] + levels_of(path.resolve())
-            apply(levels, value, meta_of(meta))
-            return levels
+            return before[:kept] + levels_of(path.resolve()), value, meta_of(meta)
+        case [int(kept), list() as path, value, *meta] if (
+            0 <= kept <= len(before) and len(path) > MAX_LEVELS
+        ):
+            parts = batched(path, MAX_LEVELS, strict=False)
+            added = [level for part in parts for level in levels_of(Path.of(part).resolve())]
+            return before[:kept] + added, value, meta_of(meta)
     raise DecodeError("not an entry")
 
 

@@ -53,7 +53,7 @@ class Server:
         self.config = config
         self.name = config.name
         self.clock = clock or SystemClock()
-        self.tree = Tree(self.clock)
+        self.tree = Tree(self.clock, config.root)
         self.serving = asyncio.Event()
         """Set when clients can connect."""
         self._tokens = Tokens(anonymous=config.anonymous)

@@ -16,9 +16,9 @@ from ..link.connection import Connection, Stream
 from ..link.errors import DecodeError, EncodeError, NoAnswerError, NotFoundError, RefusedError
 from ..link.frames import Reply
 from ..link.meta import Meta, meta_in, meta_object, meta_of
-from ..link.path import Path
+from ..link.path import MAX_LEVELS, Path
 from .records import Record
-from .store import Levels, levels_of
+from .store import RUN, Levels, levels_of
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _PATIENCE: Final = 30.0  # seconds for an answer
 _GLANCE: Final = 1000  # nodes compared before others have their turn
 _SLICE: Final = 100  # nodes offered before the other server has a rest
 _REST: Final = 0.05
+_DEEPEST: Final = 5 * MAX_LEVELS  # nobody means that
 _OWN: Final = ["error", "link", "server"]
 """Where servers report what is wrong with themselves: nobody else needs it again."""
 
@@ -41,6 +42,10 @@ class Agreement:
     """Newer there."""
     given: int = 0
     """Newer here."""
+    refused: int = 0
+    """There, but of no use here."""
+    refusal: str = ""
+    """Why, of the first one."""
     deleted: int = 0
     """Deleted there, which it could not tell."""
     real: bool = False
@@ -94,11 +99,14 @@ async def _take(
             match item.arguments:
                 case (int(kept), Path() | list() as rest, value, *meta) if 0 <= kept <= len(before):
                     before = before[:kept] + levels_of(Path.of(rest))
+                    if len(before) > _DEEPEST:
+                        raise DecodeError(f"a walk {len(before)} levels deep")
                     try:
-                        known = meta_of(meta_in(meta, item.keywords))
+                        known = _known(before, meta_in(meta, item.keywords))
                         outcome = tree.receive(before, value, known)
                     except (DecodeError, EncodeError) as err:
-                        _LOGGER.debug("%s: %s", before, err)
+                        result.refused += 1
+                        result.refusal = result.refusal or str(err)
                         continue
                     there["/".join(before)] = known.time
                     if outcome.stored:
@@ -107,6 +115,13 @@ async def _take(
                 case _:
                     raise DecodeError("not an item of a walk")
     return there
+
+
+def _known(levels: Levels, items: list[Value]) -> Meta:
+    """Return an item's metadata. DecodeError if there are none, or if nobody walks there."""
+    if levels[:1] == [RUN]:
+        raise DecodeError("what is below run is not walked")
+    return meta_of(items)
 
 
 async def _in_time(stream: Stream) -> AsyncIterator[Reply]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -9,6 +10,8 @@ from ..link.clock import STEP, Clock
 from ..link.codec import Value, encode
 from ..link.errors import EncodeError
 from ..link.meta import Meta
+from ..link.path import Path
+from .reach import Reach
 from .records import Record
 from .store import LIFETIME, RUN, Levels, Node, Outcome, Store
 
@@ -25,7 +28,9 @@ type Tell = Callable[[Levels, Value, Meta], None]
 class Tree:
     """The one door through which the store is changed."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, root: Path = Path()) -> None:  # noqa: B008  immutable
+        """Take the installation's root: what does not fit below it is refused, whoever brings it."""
+        self.reach = Reach(root)
         self.store = Store()
         self.clock = clock
         self.log: Log = _nobody
@@ -73,7 +78,8 @@ class Tree:
         )
 
     def restore(self, levels: Levels, value: Value, meta: Meta) -> None:
-        """Take what a file says."""
+        """Take what a file says. EncodeError."""
+        self.reach.check(levels, meta)
         if levels[:1] != [RUN]:
             self.store.merge(levels, encode(value), meta)
 
@@ -85,10 +91,12 @@ class Tree:
             yield path, record
 
     def stamp(self, levels: Levels) -> float:
-        """Return a time for a write of our own: now, or just after what is there."""
+        """Return a time for a write of our own, or without one: now, or just after what is there."""
         node = self.store.find(levels)
         now = self.clock.time()
-        return now if node is None or node.record is None else max(now, node.time + STEP)
+        if node is None or node.record is None:
+            return now
+        return max(now, node.time + STEP, math.nextafter(node.time, math.inf))
 
     def report(self, levels: Levels, message: Value, origin: str) -> None:
         """Write a node of our own; what cannot be written is not worth an exception."""
@@ -106,6 +114,7 @@ class Tree:
                     await asyncio.sleep(0)
 
     def _place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
+        self.reach.check(levels, meta)
         outcome, node = self.store.place(levels, value, meta)
         if outcome.stored and levels[:1] != [RUN]:
             assert node.record is not None

@@ -17,6 +17,7 @@ from .errors import (
 )
 from .flow import Pending, Request
 from .frames import Reply
+from .meta import fit_as_origin
 from .remote import encode_error, original
 
 if TYPE_CHECKING:
@@ -237,6 +238,7 @@ class ServerLogin:
         """Take the client's greeting; the answer waits until one of its methods succeeds."""
         try:
             self._client, offered, _ = _read_greeting(request, from_server=False)
+            _check_name(self._client)
             self._open_methods = set(self._methods) & offered
             if not self._open_methods:
                 raise _denied()
@@ -293,6 +295,13 @@ def _read_legacy_greeting(request: Request) -> tuple[str, str]:
         case (_, True, str(server), *more) if _is_name(server):
             return server, more[0] if more and isinstance(more[0], str) else ""
     raise AuthenticationError("not a server") from RemoteError("_AuC")
+
+
+def _check_name(name: str) -> None:
+    """Refuse a client that nobody could name as an origin; one without a name gets one."""
+    if name and not fit_as_origin(name):
+        text = f"{name!r} is not fit as a name: it could not be published"
+        raise AuthenticationError(text) from RemoteError("_AuE", (text,))
 
 
 def _is_name(text: str) -> bool:

@@ -8,7 +8,8 @@ from .errors import DecodeError
 from .meta import Meta, decode_meta
 from .path import MAX_LEVELS, Path
 
-_MAX_TOPIC: Final = 8_000  # so that it fits into a topic even if every character must be escaped
+MAX_LENGTH: Final = 8_000
+"""Characters in a topic that is read: it fits even if every one of them must be escaped."""
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ def decode_message(
     topic: str, payload: bytes, *, text: bool, meta: str | None, retained: bool, now: float, me: str
 ) -> Message:
     """Decode what the broker delivered; without metadata it comes `via:` me. Raise DecodeError."""
-    if len(topic) > _MAX_TOPIC or topic.count("/") >= MAX_LEVELS:
+    if len(topic) > MAX_LENGTH or topic.count("/") >= MAX_LEVELS:
         raise DecodeError(f"topic too long: {topic[:40]}…")
     return Message(
         topic,

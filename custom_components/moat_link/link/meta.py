@@ -41,7 +41,7 @@ def decode_meta(text: str, now: float | None = None) -> Meta:
 
 def encode_meta(meta: Meta) -> str:
     """Return the user property. Raise EncodeError for what does not fit into one."""
-    if not meta.origin or not is_clean(meta.origin) or _SEPARATOR.search(meta.origin):
+    if not fit_as_origin(meta.origin):
         raise EncodeError(f"not fit as an origin: {meta.origin[:80]!r}")
     _, time, *more = meta_items(meta)
     coded = base64.b85encode(_pack_time(_DOUBLE, time)).decode()
@@ -49,6 +49,11 @@ def encode_meta(meta: Meta) -> str:
     if len(text.encode()) > _MAX_TEXT:
         raise EncodeError(f"{len(text)} characters are too much for metadata")
     return text
+
+
+def fit_as_origin(text: str) -> bool:
+    """Whether a text can be published as an origin."""
+    return bool(text) and is_clean(text) and not _SEPARATOR.search(text)
 
 
 def meta_of(items: Sequence[Value], now: float | None = None) -> Meta:

@@ -124,7 +124,7 @@ async def test_metadata_in_full(serve: Start, join: Start) -> None:
         [0, Path(), 1, "me", 5, "more", {"gw": "x"}, {}]
     ]
     too_much = RemoteObject("_MM", ("me", 6.0, *range(30)), {})
-    assert refused(await caller.call(["d", "set"], Path("a"), 2, too_much)) == "_rErr"
+    assert refused(await caller.call(["d", "set"], Path("a"), 2, too_much)) == "_ValErr"
 
 
 async def test_collect(serve: Start, join: Start) -> None:

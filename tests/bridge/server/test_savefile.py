@@ -18,7 +18,11 @@ from firmware_bridge.server.savefile import (
     encode_header,
     read,
 )
+from firmware_bridge.server.tree import Tree
+from tests.support.installation import ROOT
 from tests.support.vectors import load, value as revive
+
+from .clock import StoppedClock
 
 LOG = load("moat-link/savefile-log")
 SNAPSHOT = load("moat-link/savefile")
@@ -113,6 +117,38 @@ def whole_file() -> bytes:
             encode_end(7.0, reason="Shutdown"),
         )
     )
+
+
+def overlong_file() -> bytes:
+    """A full file with three entries that nobody can take, one of them with too long a path alone."""
+    meta: list[Value] = [1, "me", 1.5]
+    record = pack(encode(1), Meta("me", 1.5))
+    alone = [f"l{number}" for number in range(201)]
+    path = b"\xd8\x27\x98\xc9" + b"".join(map(encode, alone))
+    entries = [
+        encode([0, Path("before"), *meta]),
+        b"\x85\x00" + path + record[1:],
+        encode([2, Path("x"), 1, "me", 1e15]),
+        encode([2, Path(*"y" * 199), *meta]),
+        encode([0, Path("z_after"), *meta]),
+    ]
+    header = encode_header("1.moat", 5.0, mode="full", prev=None)
+    return b"".join((header, *entries, encode_changes(6.0), encode_end(7.0)))
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+def test_what_nobody_can_take(size: int) -> None:
+    """It is left out, counted, and the first one is told; all others are read, from where they are."""
+    tree = Tree(StoppedClock(), ROOT)
+    reader = Reader(tree.restore)
+    data = overlong_file()
+    for start in range(0, len(data), size):
+        reader.feed(data[start : start + size])
+    contents = reader.finish()
+    assert (contents.damage, contents.ended, contents.good) == (None, True, len(data))
+    assert (contents.entries, contents.refused) == (5, 3)
+    assert contents.refusal.startswith("path too long: 201 levels")
+    assert [levels for levels, _ in tree.snapshot()] == [["before"], ["z_after"]]
 
 
 def test_torn_anywhere() -> None:

@@ -3,13 +3,14 @@
 import asyncio
 from typing import Any
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from firmware_bridge.link.clock import SystemClock
 from firmware_bridge.link.codec import ABSENT, FrameReader
 from firmware_bridge.link.connection import Request
 from firmware_bridge.link.direct import Endpoint, connect
-from firmware_bridge.link.errors import RemoteError
+from firmware_bridge.link.errors import DecodeError, RemoteError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
@@ -140,6 +141,37 @@ async def test_real_one_cannot_tell_deletions() -> None:
         assert server.nodes[("gone",)].meta.time == 6.0
     assert told == [(["old"], ABSENT, Meta("here", 5.001))]
     assert set(alive(mine)) == {"new", "newer", "odd"}
+
+
+async def test_walk_into_the_deep() -> None:
+    """What cannot be taken is left out and counted; nobody can be led too deep, nor below run."""
+    mine = Tree(SystemClock(), ROOT)
+    depth = mine.reach.levels
+    items: list[list[Any]] = [
+        [0, Path(*"x" * depth), 1, "x", 5.0],
+        [depth, Path("y"), 1, "x", 5.0],
+        [depth + 1, Path(*"y" * 100), 1, "x", 5.0],
+        [0, Path("run", "z"), 1, "x", 5.0],
+        [0, Path("late"), 1, "x", 1e15],
+        [0, Path("z"), 1, "x", 5.0],
+    ]
+
+    async def walk(request: Request) -> Any:
+        request.accept()
+        for item in items:
+            await request.send(*item)
+
+    async with FakeServer() as server:
+        server.commands["d", "walk"] = walk
+        connection, _ = await connect(server.endpoint, name="here")
+        result = await agree(connection, mine, "here", lambda _: None)
+        assert (result.taken, result.refused) == (2, 4)
+        assert result.refusal.startswith("path too long")
+        assert set(contents(mine)) == {"/".join("x" * depth), "z"}
+        items[3:] = [[depth + 101 + 100 * n, Path(*"y" * 100), 1, "x", 5.0] for n in range(20)]
+        with pytest.raises(DecodeError, match="levels deep"):
+            await agree(connection, mine, "here", lambda _: None)
+        await connection.close()
 
 
 async def test_as_recorded() -> None:
