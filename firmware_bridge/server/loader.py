@@ -78,6 +78,9 @@ def steps(directory: File, apply: Apply, loaded: Loaded) -> Iterator[None]:
 
 def _look(file: File, name: str, known: dict[str, Contents], loaded: Loaded) -> None:
     """Look at the beginning of a file."""
+    if not file.is_file():  # to open a pipe may take for ever
+        loaded.damaged[name] = "no file"
+        return
     try:
         with file.open("rb") as source:
             beginning = source.read(_HEADER_SIZE)

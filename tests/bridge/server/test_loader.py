@@ -4,6 +4,7 @@ Every case of the reference's own load tests is here; where ours does otherwise,
 """
 
 import json
+import os
 from itertools import pairwise
 from pathlib import Path as File
 from typing import Any, NamedTuple
@@ -181,6 +182,16 @@ def test_a_circle(tmp_path: File) -> None:
     )
     loaded, _ = read(tmp_path)
     assert not loaded.complete
+
+
+def test_pipe(tmp_path: File) -> None:
+    """What is no file is not opened: at a pipe that would take for ever."""
+    put(tmp_path, FIRST)
+    os.mkfifo(tmp_path / "pipe.moat")
+    loaded, found = read(tmp_path)
+    assert loaded.complete
+    assert loaded.damaged == {"pipe.moat": "no file"}
+    assert set(ALL) <= set(found)
 
 
 def test_other_things_in_the_directory(tmp_path: File) -> None:
