@@ -26,6 +26,8 @@ INSIDE: Final = "inside"
 """What stands for a listener where this process itself comes in, without a token."""
 _PROBE: Final = ("i", "乒")
 _BEFORE_LOGIN: Final = 4096  # bytes in a frame of somebody unknown
+_WORDS: Final = 32  # frames that somebody unknown may send
+_UNREAD: Final = 64 << 10  # bytes that may wait until somebody unknown reads
 _FAREWELLS: Final = 1000
 _QUIET: Final = 60.0  # seconds between two lines about strangers: anybody can be refused, and often
 _LOOK: Final = 0.5  # seconds between two looks at what is used up
@@ -83,13 +85,15 @@ class Clients:
         self._strangers: dict[Connection, str] = {}
         self._clients: dict[str, Client] = {}
         self._arriving: set[Client] = set()
-        self._present: set[Client] = set()
+        self._present: dict[Client, None] = {}  # in the order in which they came
         self._farewells: OrderedDict[str, str] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._suffix = fresh_name(4)
         self._told = float("-inf")
-        self._rounds = Rounds()
+        self.rounds = Rounds()
+        self._unknown = Pace(self.rounds, perf_counter())
+        """All strangers have one share of the time."""
 
     @property
     def names(self) -> list[str]:
@@ -119,9 +123,11 @@ class Clients:
             encode=encode_spliced,
             max_exchanges=limits.exchanges,
             may_open=self._may_open,
-            max_buffer=limits.buffer,
+            max_buffer=_UNREAD,
             on_open=lambda connection: self._open(connection, reader, listener),
         )
+        connection.allowance = _WORDS
+        connection.pace = self._unknown
         self._strangers[connection] = peer
         return connection
 
@@ -131,7 +137,7 @@ class Clients:
 
     def revoke(self, names: set[str]) -> None:
         """Drop those who came in by tokens that are not good any more."""
-        for client in [each for each in self._present | self._arriving if each.key in names]:
+        for client in [each for each in {*self._present, *self._arriving} if each.key in names]:
             _LOGGER.info("Dropped %s: the token %s is not good any more", client.name, client.key)
             client.connection.abort("the token is not good any more")
 
@@ -155,7 +161,7 @@ class Clients:
                 self._drop(client, "it does not read")
             else:
                 burdens[client] = connection.burden
-        total = sum(burdens.values())
+        total = sum(burdens.values()) + sum(each.burden for each in self._strangers)
         for client in sorted(burdens, key=lambda each: burdens[each], reverse=True):
             if total <= self._limits.memory:
                 return
@@ -201,7 +207,9 @@ class Clients:
                 self.dismiss(connection)
                 self._arriving.discard(client)
             reader.allow(self._limits.frame)
-            connection.pace = Pace(self._rounds, perf_counter())
+            connection.pace = Pace(self.rounds, perf_counter())
+            connection.max_buffer = self._limits.buffer
+            connection.allowance = None
             await self._probe(connection)
         except AuthenticationError as err:
             self._complain(f"Refused a connection to {listener}: {err}")
@@ -214,8 +222,10 @@ class Clients:
 
     async def _log_in(self, client: Client, listener: str) -> None:
         def check(token: str) -> bool:
-            client.key = self._tokens.find(token)
-            return client.key is not None
+            key = self._tokens.find(token)
+            if not login.settled:
+                client.key = key
+            return key is not None
 
         login = ServerLogin(
             name=self._name,
@@ -229,7 +239,7 @@ class Clients:
         identity = await login.run(client.connection, timeout=self._limits.login)
         client.read_at = asyncio.get_running_loop().time()
         client.name = identity.name or client.assigned
-        self._present.add(client)
+        self._present[client] = None
         self._clients.setdefault(client.name, client)
         self._clients[client.assigned] = client
         client.known.set()
@@ -247,12 +257,16 @@ class Clients:
         return handle
 
     def _forget(self, client: Client) -> None:
-        self._present.discard(client)
+        self._present.pop(client, None)
         if not client.known.is_set():
             return
-        for name in (client.name, client.assigned):
-            if self._clients.get(name) is client:
-                del self._clients[name]
+        self._clients.pop(client.assigned, None)
+        if self._clients.get(client.name) is client:
+            del self._clients[client.name]
+            for other in self._present:
+                if other.name == client.name:  # it goes by the same name, and came next
+                    self._clients[client.name] = other
+                    break
         reason = client.connection.closed
         self._farewells[client.name] = str(reason.result()) if reason.done() else "server stopped"
         if len(self._farewells) > _FAREWELLS:

@@ -131,8 +131,9 @@ class Doors:
             connection = self._admit(listener.name, _peer(address))
             if connection is None:
                 accepted.close()
-                continue
-            self._begin(listener, accepted, connection)
+            else:
+                self._begin(listener, accepted, connection)
+            await asyncio.sleep(0)  # more may be waiting, and accepting them waits for nobody
 
     def _begin(self, listener: Listener, accepted: socket.socket, connection: Connection) -> None:
         work = self._connect(listener, accepted, connection)

@@ -10,6 +10,7 @@ from ..link.frames import Reply
 from ..link.meta import Meta
 from ..link.path import Path
 from ..link.remote import encode_error, original
+from ..link.weigh import weigh
 from .arguments import argument, path_of
 from .store import Node, levels_of
 from .tree import Tree
@@ -19,6 +20,7 @@ EXPIRY: Final = 30 * 86400.0
 _ERROR: Final = "error"
 _LOG: Final = 10  # entries kept of a monitored action
 _HEAD, _TAIL = 4, 5
+_HEAVY: Final = 16 << 10  # bytes of an entry in memory; a record takes 64 KiB on the wire
 
 type Fields = dict[Key, Value]
 
@@ -57,9 +59,11 @@ class FaultCommands:
         fields["start"] = self._tree.clock.time()
         log: list[Value] = []
         request.accept()
+        kept = request.kept
         try:
             async for item in request:
                 _note(log, item)
+                request.kept = kept + weigh(Reply((log,)))
         except LinkError as err:
             fields["log"] = log
             fields["exc"] = _exception(err)
@@ -141,7 +145,9 @@ def _worse(before: Value, now: Value) -> bool:
 def _note(log: list[Value], item: Reply) -> None:
     """Add an entry; of many, only the first and the last few are kept."""
     entry: list[Value] = list(item.arguments)
-    if item.keywords:
+    if weigh(item) > _HEAVY:
+        entry = ["… (too much to keep)"]
+    elif item.keywords:
         entry.append(dict(item.keywords.items()))
     if not entry and log and log[-1] == []:
         return

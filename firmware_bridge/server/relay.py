@@ -11,13 +11,14 @@ from ..link.remote import encode_error, original
 from ..link.rpc import StreamEndedError
 
 _WINDOW = 20
+_LONGEST = 600.0  # seconds for an answer to a plain call
 
 
 async def relay(request: Request, target: Connection, path: Sequence[Value]) -> Answer:
     """Call a command elsewhere on behalf of a request; errors come back as they are."""
     try:
         if not request.stream:
-            return await target.request(path, request.arguments, request.keywords, timeout=None)
+            return await target.request(path, request.arguments, request.keywords, timeout=_LONGEST)
         return await _relay_stream(request, target, path)
     except RefusedError as err:
         raise original(err) from err

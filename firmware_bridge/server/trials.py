@@ -5,7 +5,7 @@ from typing import Final
 
 from ..link.connection import Answer, Request
 from ..link.frames import Reply
-from .arguments import number
+from .arguments import number, only
 
 _MOST: Final = 1_000_000  # items
 _LONGEST: Final = 60.0  # seconds between two items
@@ -14,6 +14,7 @@ _LONGEST: Final = 60.0  # seconds between two items
 async def count(caller: str, request: Request) -> Answer:
     """Send numbers: from s, to before e (up or down), in steps of d, every t seconds; return the last."""
     call = Reply(request.arguments, request.keywords)
+    only(call, 4, *"sedt")
     current, end, step = (_whole(call, index, name) for index, name in enumerate("sed"))
     wait = number(call, 3, "t")
     current, step = current or 0, abs(step or 1)

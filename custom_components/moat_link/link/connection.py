@@ -85,14 +85,15 @@ class Connection(asyncio.BufferedProtocol):
         self.handler: Handler = no_command if handler is None else handler
         self.quick: Mapping[tuple[Value, ...], Quick] = {}
         self.pace: Pace | None = None
-        self.frame_size = 0
-        """Bytes of a frame, on average of those that came together; for requests and streams."""
+        self.allowance: int | None = None
+        """How many more frames may come before the other side is hung up on; None: any number."""
         self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
         self.last_heard = self._loop.time()
         self._source = FrameReader() if source is None else source
         self._encode = encode
         self._engine = Engine(self._send, max_exchanges=max_exchanges, may_open=may_open)
-        self._max_buffer = max_buffer
+        self.max_buffer = max_buffer
+        """Bytes that may wait for the other side to read."""
         self._linger_time = linger
         self._on_open = on_open
         self._fed = 0
@@ -254,18 +255,18 @@ class Connection(asyncio.BufferedProtocol):
         try:
             frames = self._source.feed(data)
             if frames:
-                self.frame_size = (self._fed + len(data)) // len(frames)
                 self._fed = 0
+                self._count(len(frames))
             else:
                 if not self._fed:
                     self._begun = self.last_heard
                 self._fed += len(data)
             for frame in frames:
+                if self.closed.done():
+                    break
                 event = self._engine.receive(frame)
                 if isinstance(event, Opened):
                     self._serve(event)
-                if self.closed.done():
-                    break
         except DecodeError as err:
             self.abort(f"not understood: {err}")
         finally:
@@ -275,6 +276,11 @@ class Connection(asyncio.BufferedProtocol):
     def exchanges(self) -> int:
         """How many exchanges are open."""
         return len(self._engine)
+
+    @property
+    def room(self) -> int:
+        """How many more calls can be made from this side."""
+        return self._engine.room
 
     @property
     def unfinished(self) -> float | None:
@@ -356,6 +362,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             raise ConnectionLostError("not connected")
 
+    def _count(self, frames: int) -> None:
+        if self.allowance is not None:
+            self.allowance -= frames
+            if self.allowance < 0:
+                self.abort("too much was said before the login")
+
     def _serve(self, event: Opened) -> None:
         if event.path in (_PROBE, _PING):
             reply = event.reply
@@ -433,7 +445,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending_size = 0
         if self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > self._max_buffer:
+        if self._transport.get_write_buffer_size() > self.max_buffer:
             self.abort("the other side does not read")
         else:
             self._written += len(data)

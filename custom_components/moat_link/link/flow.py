@@ -2,15 +2,21 @@
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Self, override
+from typing import TYPE_CHECKING, Final, Self, override
 
 from .errors import LinkError
 from .frames import Reply
 from .rpc import Answered, Ended, Event, Exchange, Failed, Item, Opened, StreamEndedError
+from .weigh import weigh
 
 if TYPE_CHECKING:
     from .codec import Value
     from .connection import Connection
+
+_TASK: Final = 2048
+"""What a request takes while it is worked at, whatever it says."""
+MOST_UNREAD: Final = 64 << 20
+"""Bytes of items in memory that nobody has read; who sends more cares for no credit."""
 
 
 class Pending:
@@ -44,15 +50,25 @@ class Pending:
 class Flow:
     """One end of an exchange that may carry items both ways."""
 
-    __slots__ = ("_connection", "_ended", "_error", "_items", "_waiters", "exchange", "weight")
+    __slots__ = (
+        "_connection",
+        "_ended",
+        "_error",
+        "_items",
+        "_unread",
+        "_waiters",
+        "exchange",
+        "kept",
+    )
 
     def __init__(self, connection: Connection, exchange: Exchange) -> None:
         """Take charge of an exchange."""
         self._connection = connection
         self.exchange = exchange
-        self.weight = 0
-        """About how many bytes are kept for it."""
-        self._items: deque[Reply] | None = None
+        self.kept = 0
+        """About how many bytes are kept for it, apart from items that wait."""
+        self._unread = 0
+        self._items: deque[tuple[int, Reply]] | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
         self._ended: Reply | None = None
         self._error: LinkError | None = None
@@ -63,13 +79,21 @@ class Flow:
         if isinstance(event, Item):
             if self._items is None:
                 self._items = deque()
-            self._items.append(event.reply)
-            self.weight += self._connection.frame_size
+            weight = weigh(event.reply)
+            self._items.append((weight, event.reply))
+            self._unread += weight
+            if self._unread > MOST_UNREAD:
+                self._connection.abort("too much at once")
         elif isinstance(event, Ended):
             self._ended = event.reply
         elif isinstance(event, Failed):
             self._error = event.error
         self._wake()
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes of memory it takes."""
+        return self.kept + self._unread
 
     async def send(self, *arguments: Value, **keywords: Value) -> None:
         """Send an item as soon as the other side takes it; StreamEndedError if it never will."""
@@ -90,8 +114,9 @@ class Flow:
                 raise StopAsyncIteration
             await self._wait()
         self.exchange.consumed()
-        self.weight -= self.weight // len(self._items)
-        return self._items.popleft()
+        weight, item = self._items.popleft()
+        self._unread -= weight
+        return item
 
     async def _may_send(self) -> bool:
         """Make sure that somebody listens, and that the transport takes more."""
@@ -175,7 +200,7 @@ class Request(Flow):
         self.arguments = event.reply.arguments
         self.keywords = event.reply.keywords
         self.stream = event.stream
-        self.weight = connection.frame_size
+        self.kept = _TASK + weigh(event.reply)
         self.task: asyncio.Task[None] | None = None
 
     @property

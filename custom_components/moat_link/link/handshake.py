@@ -194,6 +194,11 @@ class ServerLogin:
         self._waiting: Request | None = None
         self._winner: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    @property
+    def settled(self) -> bool:
+        """Whether a method has succeeded, or all have failed: others do not count any more."""
+        return self._winner.done()
+
     def handle(self, request: Request) -> Awaitable[Answer]:
         """Answer the client's part of the handshake; pass on the rest afterwards."""
         if request.path and request.path[0] is None:
@@ -232,6 +237,7 @@ class ServerLogin:
                 self._judge(_ANONYMOUS, True)
             case _:
                 raise RemoteError("_AuNR", (request.path[1],) if len(request.path) > 1 else ())
+        request.connection.allowance = None  # it may say what it wants, with its last word
         return None
 
     async def _greet(self, request: Request) -> Answer:
@@ -257,7 +263,7 @@ class ServerLogin:
             if not self._winner.done():
                 self._winner.set_result(method)
             return
-        if not self._open_methods:
+        if not self._open_methods and not self._winner.done():
             self._fail(_denied())
         raise RemoteError("_AuR", (method,))
 

@@ -57,6 +57,7 @@ __all__ = [
 _CREDIT_LIMIT: Final = 1 << 31
 _PATIENCE: Final = 1000  # unread items of a caller who does not care for credit
 _HEAD_LIMIT: Final = 1 << 62
+_LONGEST_PATH: Final = 256  # elements of a command's path
 _FREE: Final = 32  # open exchanges that everybody may have
 
 
@@ -406,6 +407,11 @@ class Engine:
         """How many exchanges are open."""
         return len(self._exchanges)
 
+    @property
+    def room(self) -> int:
+        """How many more exchanges we may open."""
+        return self._max_exchanges - self._ours
+
     def __iter__(self) -> Iterator[Exchange]:
         """Go through the exchanges that are open."""
         return iter(self._exchanges.values())
@@ -485,8 +491,10 @@ class Engine:
             return None
         credit = self._early.pop(key, None)
         path = command(frame[1]) if len(frame) > 1 else None
-        if path is None or not self._room():
+        if path is None or len(path) > _LONGEST_PATH or not self._room():
             reason = "no command path" if path is None else "too many open exchanges"
+            if path is not None and len(path) > _LONGEST_PATH:
+                reason = "the command path is too long"
             self.send([((-key - 1) << 2) + ERROR, *encode_error(RefusedError(reason))])
             return None
         exchange = Exchange(self, key, ours=False, done=kind == FINAL)

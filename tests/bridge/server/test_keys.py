@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.codec import ABSENT, encode_frame
 from firmware_bridge.link.direct import Endpoint, connect
 from firmware_bridge.link.errors import AuthenticationError, CannotConnectError, LinkError, TlsError
 from firmware_bridge.link.transport import tls_context
@@ -18,6 +18,7 @@ from firmware_bridge.server import files
 from firmware_bridge.server.certificate import Certificate, CertificateError
 from firmware_bridge.server.config import Listener
 from firmware_bridge.server.tokens import add_token, remove_token
+from tests.bridge.server.caller import Caller
 from tests.bridge.test_process import process
 from tests.support.certificates import Authority, Identity
 from tests.support.installation import Peer, link
@@ -74,6 +75,30 @@ async def test_revoked(serve: Start, tmp_path: File, caplog: pytest.LogCaptureFi
     assert not any(token in caplog.text for token in (mine, yours, new))
     file.unlink()
     await until(lambda: you.closed.done() and again.closed.done())
+
+
+async def test_revoked_after_another_try(serve: Start, join: Start, tmp_path: File) -> None:
+    """What somebody tries after it has come in does not hide by which token that was."""
+    file = tmp_path / "tokens"
+    mine, yours = add_token(file, "me"), add_token(file, "you")
+    local = Listener(name="local", path=str(tmp_path / "sock"))
+    options = {"anonymous": False, "announce_token": False}
+    server = await serve(token_file=file, listeners=(local,), **options)
+    evaders = []
+    for number, second in enumerate(("wrong", yours)):
+        evader = Caller(*await asyncio.open_unix_connection(local.path))
+        hello = [0, [None], 1, False, f"_{number}", ["token"], {"moat.link": {"version": 0}}]
+        tries = [4, [None, "token"], mine], [8, [None, "token"], second], [-4, "token"]
+        evader.writer.write(b"".join(map(encode_frame, (hello, *tries))))
+        await evader.until(lambda frame: frame[0] == -4)
+        assert await evader.call(["i", "ping"]) == ["乓"]
+        evaders.append(evader)
+    you = await join(server, "_you", yours)
+    remove_token(file, "me")
+    await until(lambda: server.clients.names == ["_you"])
+    assert await you.call(["i", "ping"]) == ["乓"]
+    for evader in evaders:
+        await evader.close()
 
 
 async def test_wrong_file(serve: Start, peer: Peer, tmp_path: File) -> None:

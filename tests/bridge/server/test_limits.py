@@ -1,6 +1,7 @@
 """Clients that want too much, or nothing: others are served, memory is bounded."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path as File
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.codec import encode, encode_frame
+from firmware_bridge.link.codec import ABSENT, RemoteObject, encode, encode_frame
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
@@ -198,6 +199,106 @@ async def test_memory_of_all(serve: Start, join: Start) -> None:
     await ended(asking.reader)
     assert "memory" in server.farewell("_asking")
     assert await other.call(["i", "ping"]) == ["乓"]
+
+
+async def test_many_small_values(serve: Start, join: Start) -> None:
+    """What counts is what they take here: an empty map is a byte on the wire, and seventy in memory."""
+    server = await serve(limits=Limits(memory=20 << 20))
+    greedy, monitored, other = [await join(server, name) for name in ("_1", "_2", "_3")]
+    junk: list[Any] = [{} for _ in range(50_000)]
+    for number in range(1, 20):
+        greedy.send([4 * number, ["cl", "_3", "x"], junk])  # 1 MB in all
+    await ended(greedy.reader)
+    assert "memory" in server.farewell("_1")
+    for number in range(1, 20):
+        monitored.send([4 * number + 1, ["e", "mon"], Path("m", number), junk])
+    await ended(monitored.reader)
+    assert "memory" in server.farewell("_2")
+    assert await other.call(["i", "ping"]) == ["乓"]
+
+
+async def test_log_of_an_action(serve: Start, join: Start, peer: Any) -> None:
+    """What is kept of it is limited, and counts."""
+    server = await serve()
+    caller = await join(server)
+    await until(lambda: server.broker.connected)
+    for number in range(1, 21):
+        caller.send([4 * number + 1, ["e", "mon"], Path("m", f"n{number}")])
+        caller.send([4 * number + 1, "begun", {"by": "me"}])
+        caller.send([4 * number + 1, [{} for _ in range(5000)]])
+        caller.send([4 * number + 1, "x" * 4000])
+    assert await caller.call(["i", "ping"]) == ["乓"]
+    burden = server.clients.find("_Q5G49yrpcY4Q").connection.burden
+    assert 20 * 4000 < burden < 20 * 20_000
+    caller.send([4 * 7 + 2, RemoteObject("_ValErr", ("broken",))])
+    await until(lambda: peer.last("error/m/n7") is not ABSENT)
+    log = peer.last("error/m/n7")["log"]
+    assert log == [["begun", {"by": "me"}], ["… (too much to keep)"], ["x" * 4000]]
+
+
+async def test_stranger_that_talks(serve: Start) -> None:
+    """Who says more than a login needs is hung up on, answered or not."""
+    server = await serve()
+    for command in (["i", "ping"], ["d", "get"], [None, "token"]):
+        reader, writer = await asyncio.open_unix_connection(server.config.listeners[1].path)
+        writer.write(b"".join(encode_frame([4 * n, command, "x" * 3900]) for n in range(1, 101)))
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                heard += data
+        assert len(heard) < 140_000, "not an answer to each"
+        writer.close()
+    await until(lambda: server.clients._strangers == {})
+
+
+async def test_client_in_a_hurry(serve: Start) -> None:
+    """Who has come in may ask as much as it likes at once, with its last word."""
+    server = await serve()
+    caller = Caller(*await asyncio.open_unix_connection(server.config.listeners[1].path))
+    caller.send([0, [None], 1, False, "_1", ["anon"], {"moat.link": {"version": 0}}])
+    caller.send([4, [None, "anon"]])
+    await caller.until(lambda frame: frame[0] == -8)
+    asked = [[-4, "anon"], *([4 * n, ["i", "ping"], n] for n in range(2, 80))]
+    caller.writer.write(b"".join(map(encode_frame, asked)))
+    assert (await caller.end_of(79))[-1] == [-320, "乓", 79]
+    await caller.close()
+
+
+async def test_memory_of_strangers(serve: Start, join: Start) -> None:
+    """What is kept for them counts, too."""
+    server = await serve(limits=Limits(memory=1 << 20))
+    client = await join(server, "_1")
+    client.writer.write(b"\x82\x08\x5a\x00\x20\x00\x00" + b"x" * 900_000)
+    connection = server.clients.find("_1").connection
+    await until(lambda: connection.burden > 800_000)
+    server.clients.look(0.0)
+    assert not connection.closed.done()
+    strangers = []
+    for _ in range(60):
+        _, writer = await asyncio.open_unix_connection(server.config.listeners[1].path)
+        writer.write(b"\x82\x08\x59\x0f\xf0" + b"x" * 3800)
+        strangers.append(writer)
+    await until(connection.closed.done)
+    assert "memory" in server.farewell("_1")
+    for writer in strangers:
+        writer.close()
+
+
+async def test_same_name(serve: Start, join: Start) -> None:
+    """When who has a name goes, calls reach the next one that goes by it."""
+    server = await serve()
+    first, second, third = [await join(server, "_x") for _ in range(3)]
+    assert server.clients.names == ["_x"] * 3
+    caller = await join(server, "_caller")
+    await first.close()
+    for number, (there, gone) in enumerate(((second, second), (third, third)), 1):
+        await until(lambda left=4 - number: len(server.clients.names) == left)
+        caller.send([4 * number, ["cl", "_x", "hello"]])
+        (frame,) = await there.until(lambda frame: frame[1:2] == [["hello"]])
+        there.send([-frame[0] - 4, number])
+        assert (await caller.end_of(number))[-1] == [-4 * number - 4, number]
+        await gone.close()
+    await until(lambda: server.clients.find("_x") is None)
 
 
 async def test_exchanges_of_all(serve: Start, join: Start) -> None:
