@@ -11,12 +11,13 @@ from typing import Final
 
 from ..link.client import Link, LinkConfig
 from ..link.codec import Key, Value
-from ..link.errors import DecodeError, LinkError, NotFoundError
+from ..link.errors import DecodeError, LinkError, NotFoundError, RefusedError
 from ..link.path import Path
 from ..terminal import safe
-from .entry import DRIVER, parse
+from .entry import DRIVER, Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES
 from .show import COUNTS
+from .translation import CONV
 
 _PATIENCE: Final = 10.0
 
@@ -106,8 +107,45 @@ async def _add(link: Link, options: argparse.Namespace) -> None:
         entry["retain"] = False
     if options.broker is not None:
         entry["backend"] = _backend(options)
-    parse(options.name, entry, link.config.root, link.config.broker)
+    wanted = parse(options.name, entry, link.config.root, link.config.broker)
+    if isinstance(wanted.codec, Path):
+        await _check_table(link, wanted.codec)
+    known = await _check_rivals(link, options.name, wanted)
     await link.set(PLACE / options.name, entry)
+    done = "changed" if known else "added"
+    sys.stdout.write(f"{safe(f'{options.name} {done}: {wanted.src} <-> {wanted.dst}')}\n")
+
+
+async def _check_table(link: Link, table: Path) -> None:
+    """NotFoundError if there is no such table."""
+    async for _ in link.walk(CONV / table, min_depth=1):
+        return
+    raise NotFoundError(f"there is no table at {CONV / table}: write its patterns there first")
+
+
+async def _check_rivals(link: Link, path: Path, wanted: Entry) -> bool:
+    """RefusedError if another gate does the same already; tell whether this one is there."""
+    known = False
+    async for message in link.walk(PLACE, min_depth=1):
+        if not is_ours(message.value):
+            continue
+        name = message.path.relative_to(PLACE)
+        if name == path:
+            known = True
+            continue
+        try:
+            other = parse(name, message.value, link.config.root, link.config.broker)
+        except EntryError:
+            continue
+        if (other.src, other.dst, _where(other)) == (wanted.src, wanted.dst, _where(wanted)):
+            raise RefusedError(
+                f"gate {name} is between {wanted.src} and {wanted.dst} already, and both would write"
+            )
+    return known
+
+
+def _where(entry: Entry) -> tuple[str, int] | None:
+    return (entry.backend.host, entry.backend.port) if entry.backend is not None else None
 
 
 def _backend(options: argparse.Namespace) -> dict[Key, Value]:
@@ -132,6 +170,7 @@ async def _remove(link: Link, options: argparse.Namespace) -> None:
     except NotFoundError:
         raise NotFoundError(f"there is no gate {options.name}") from None
     await link.delete(PLACE / options.name)
+    sys.stdout.write(f"{safe(str(options.name))} removed\n")
 
 
 def _shown(codec: Value) -> str:

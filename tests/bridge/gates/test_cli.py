@@ -115,11 +115,8 @@ async def test_added_listed_removed(broker, inside, outside):
     """What is added is an entry as everybody writes it."""
     async with bridge(broker, "gates"):
         codec = json.dumps({"kind": "bool", "true": "AN", "false": "AUS"})
-        assert await gates(broker, "add", "lamps", "home", "ext.lamps", "--codec", codec) == (
-            0,
-            "",
-            "",
-        )
+        words = ("add", "lamps", "home", "ext.lamps", "--codec", codec)
+        assert await gates(broker, *words) == (0, "lamps added: home <-> ext.lamps\n", "")
         await runs(inside, "lamps", 20)
         await inside.set("home.a", True)
         await until(lambda: outside.payloads("ext/lamps/a") == [b"AN"])
@@ -128,7 +125,9 @@ async def test_added_listed_removed(broker, inside, outside):
         assert code == 0
         assert out.startswith("lamps: home <-> ext.lamps, {'kind': 'bool'")
         assert out.endswith(": running, in 0, out 1, errors 0\n")
-        assert (await gates(broker, "remove", "lamps"))[0] == 0
+        changed = await gates(broker, *words, "--speed", "0")
+        assert changed == (0, "lamps changed: home <-> ext.lamps\n", "")
+        assert await gates(broker, "remove", "lamps") == (0, "lamps removed\n", "")
         await until(lambda: inside.message("run.host.gate.lamps") is None)
     assert await gates(broker, "remove", "lamps") == (1, "", "there is no gate lamps\n")
     assert await gates(broker, "list") == (0, "", "")
@@ -150,7 +149,11 @@ async def test_another_broker_is_added(broker, inside, tmp_path):
     (tmp_path / "password").write_text("secret\n")
     words = ["--broker", "far:8884", "--broker-tls", "--broker-username", "u"]
     words += ["--broker-password-file", str(tmp_path / "password"), "--speed", "2", "--no-retain"]
-    code, _, err = await gates(broker, "add", "far", "home", "x", "--table", "tas", *words)
+    command = ["add", "far", "home", "x", "--table", "tas", *words]
+    missing = "there is no table at conv.tas: write its patterns there first\n"
+    assert await gates(broker, *command) == (1, "", missing)
+    await inside.set("conv.tas.x", {"codec": "json"})
+    code, _, err = await gates(broker, *command)
     assert (code, err) == (0, "")
     backend = {"host": "far", "port": 8884, "ssl": True, "username": "u", "password": "secret"}
     await until(lambda: inside.message("gate.far"))
@@ -163,6 +166,17 @@ async def test_another_broker_is_added(broker, inside, tmp_path):
         "retain": False,
         "backend": backend,
     }
+
+
+async def test_no_second_gate_of_the_same(broker, inside):
+    """Both would write; another place or another broker is another matter."""
+    await inside.set("gate.js", entry())
+    same = ("home", "ext.js", "--codec", "json")
+    told = "gate js is between home and ext.js already, and both would write\n"
+    assert await gates(broker, "add", "again", *same) == (1, "", told)
+    assert (await gates(broker, "add", "again", *same, "--broker", "far"))[0] == 0
+    assert (await gates(broker, "add", "other", "home", "ext.other", "--codec", "json"))[0] == 0
+    assert (await gates(broker, "add", "js", *same))[0] == 0
 
 
 @pytest.mark.parametrize(
