@@ -64,8 +64,19 @@ async def report(link: Link, screen: Screen, options: argparse.Namespace) -> Non
     path = _below(options.path)
     if not path:
         raise UsageError("an error needs a path: name what has it")
-    await link.report_error(path, options.message, level=options.severity)
+    level = options.severity
+    if level is None:
+        level = await _former_level(link, path)
+    await link.report_error(path, options.message, level=level)
     _done(screen, path, "reported")
+
+
+async def _former_level(link: Link, path: Path) -> int:
+    """Return how bad an error is by now; the usual level if there is none."""
+    try:
+        return _level(await link.get(ERRORS / path))
+    except NotFoundError:
+        return _USUAL
 
 
 def _done(screen: Screen, path: Path, what: str) -> None:

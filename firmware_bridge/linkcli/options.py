@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("path", type=words.path)
     add("--value", action="store_true", help="the value alone; text as it is, else JSON")
     add = command("list", reading.children, "show the names below a node")
-    add("path", type=words.path, nargs="?", default=Path(), help="(the root)")
+    add("path", type=words.path, nargs="?", default=Path(), help="(the root, without run)")
     add("-l", "--values", action="store_true", help="with their values")
     add = command("walk", reading.walk, "show a subtree")
     add("path", type=words.path, nargs="?", default=Path(), help="(the root)")
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = command("monitor", reading.monitor, "show a subtree, and what changes", endless=True)
     add("path", type=words.path, nargs="?", default=Path(), help="(the root)")
     add("--new", action="store_true", help="only what changes")
-    add("-n", type=words.count, help="end after so many changes")
+    add("-n", type=words.several, help="end after so many changes")
     _add_history(command("history", reading.history, "show what a node was, if a server remembers"))
     _add_writing(command)
     _add_errors(commands)
@@ -96,7 +96,7 @@ def _add_history(add: Callable[..., argparse.Action]) -> None:
         help="2026-11-28, 2026-11-28T12:30",
     )
     add("--to", dest="end", type=words.moment, metavar="TIME", help="(now)")
-    add("-n", type=words.count, help="the newest few")
+    add("-n", type=words.several, help="the newest few")
     add("--step", type=words.duration, metavar="TIME", help="means, lowest, highest: 15m, 1h, 1d")
     add(
         "--item",
@@ -128,7 +128,12 @@ def _add_writing(command: Callable[..., Callable[..., argparse.Action]]) -> None
 
 
 def _add_condition(add: Callable[..., argparse.Action], *, missing: bool = True) -> None:
-    add("--if-time", type=float, metavar="T", help="only if it still has this time (see --json)")
+    add(
+        "--if-time",
+        type=words.stamp,
+        metavar="T",
+        help="only if it still has this time (see --json)",
+    )
     add("--if-exists", action="store_true", help="only if there is a value")
     if missing:
         add("--if-missing", action="store_true", help="only if there is none")
@@ -170,8 +175,7 @@ def _add_errors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         *("--level",),
         dest="severity",
         type=errors.level,
-        default=3,
         metavar="LEVEL",
-        help=f"{errors.NAMES} (error)",
+        help=f"{errors.NAMES} (as before, else error)",
     )
     report.set_defaults(action=errors.report)

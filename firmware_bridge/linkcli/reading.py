@@ -32,7 +32,7 @@ async def get(link: Link, screen: Screen, options: argparse.Namespace) -> None:
 async def children(link: Link, screen: Screen, options: argparse.Namespace) -> None:
     """Show the names below a node, with their values on demand."""
     path: Path = options.path
-    names = await link.list(path)
+    names = [each for each in await link.list(path) if path or each != "run"]
     if not names and path:
         await link.get(path)  # or NotFoundError
     found: dict[Path, Message] = {}
@@ -154,9 +154,28 @@ async def history(link: Link, screen: Screen, options: argparse.Namespace) -> No
 
 
 async def _nothing(link: Link, screen: Screen, options: argparse.Namespace) -> None:
-    """Say that there was nothing; NotFoundError if there is nothing now either."""
-    await link.get(options.path)
+    """Say that there was nothing; NotFoundError if there is nothing now either, or no number."""
+    there = await link.get(options.path)
+    if options.step is not None:
+        _check_number(there, options)
     screen.note(f"Nothing is known of {options.path} in that time.")
+
+
+def _check_number(there: Message, options: argparse.Namespace) -> None:
+    """FailedError with what could be meant, if what is sampled is no number now."""
+    numeric = bool | int | float  # a switch counts as 0 and 1
+    place = " ".join([str(options.path), *(f"--item {each}" for each in options.item)])
+    match there.item(tuple(options.item)):
+        case dict() as value:
+            numbers = [key for key, each in value.items() if isinstance(each, numeric)]
+        case list() | tuple() as value:
+            numbers = [key for key, each in enumerate(value) if isinstance(each, numeric)]
+        case bool() | int() | float():
+            return
+        case value:
+            raise FailedError(f"{place} is no number, but {shown(value)}: --step needs one")
+    items = f"numbers in it are {', '.join(map(str, numbers))}" if numbers else "nor has it any"
+    raise FailedError(f"{place} is no number: {items}; see --item")
 
 
 def _times(options: argparse.Namespace) -> tuple[float | None, float | None, float | None]:

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from datetime import datetime
+from math import isfinite, nan
 from typing import Final
 
 from ..link.codec import Value
@@ -55,6 +56,24 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no count")
     return int(text)
+
+
+def several(text: str) -> int:
+    """Read an integer that is more than nothing."""
+    if not count(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 1")
+    return int(text)
+
+
+def stamp(text: str) -> float:
+    """Read the time of a node, as JSON shows it."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = nan
+    if not isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write the one that --json shows")
+    return found
 
 
 def duration(text: str) -> float:

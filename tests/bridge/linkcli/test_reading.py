@@ -207,8 +207,23 @@ async def test_samples(ask: Ask, server: Server) -> None:
     assert lines[0].split()[2:] == ["4", "4", "4", "0"]
     found = objects((await ask("--json", *arguments, "-n", "1")).out)
     assert [each["max"] for each in found] == [6]
-    nothing = await ask("history", "a.b", "--step", "1h", "--item", "w")
-    assert nothing.err == ["Nothing is known of a.b in that time."]
+    nothing = await ask("history", "a.b", "--to", "5", "--step", "1h", "--item", "v")
+    assert (nothing.code, nothing.err) == (0, ["Nothing is known of a.b in that time."])
+
+
+async def test_samples_of_no_number(ask: Ask, server: Server) -> None:
+    """What could be meant is named."""
+    say(server, "a.b", {"v": 4, "t": "x", "on": True, "l": [1, "y", 2], "m": {}})
+    for words, told in (
+        ((), "a.b is no number: numbers in it are v, on; see --item"),
+        (("--item", "l"), "a.b --item l is no number: numbers in it are 0, 2; see --item"),
+        (("--item", "m"), "a.b --item m is no number: nor has it any; see --item"),
+        (("--item", "t"), 'a.b --item t is no number, but "x": --step needs one'),
+        (("--item", "w"), "a.b --item w is no number, but null: --step needs one"),
+    ):
+        found = await ask("history", "a.b", "--step", "1h", *words)
+        assert (found.code, found.out, found.err) == (1, [], [told])
+    assert (await ask("history", "a.b", "-n", "0")).code == 2
 
 
 async def test_no_history(ask: Ask, server: Server, broker: Mosquitto) -> None:
@@ -235,7 +250,7 @@ async def test_without_a_server(ask: Ask, broker: Mosquitto) -> None:
         assert (found.code, found.err) == (0, [note])
         assert found.out[0].startswith("a.b  1  peer  ")
         assert (await ask("walk")).out[0].startswith("a.b  1  ")
-        assert (await ask("list")).out == ["a", "run"]
+        assert (await ask("list")).out == ["a"]
         assert (await ask("--no-server", "list", "a")).err == []
         found = await ask("set", "a.c", "2")
         assert found.out == ["a.c = 2  stored by the broker"]

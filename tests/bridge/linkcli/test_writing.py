@@ -55,6 +55,10 @@ async def test_conditions(ask: Ask, server: Server) -> None:
     found = await ask("set", "a.b", "2", "--if-time", "5")
     assert found.code == 1
     assert "there is 1 of me" in found.err[0]
+    for wrong in ("soon", "nan"):
+        found = await ask("set", "a.b", "2", "--if-time", wrong)
+        assert found.code == 2
+        assert found.err[-1].endswith(f"'{wrong}' is no time: write the one that --json shows")
     found = await ask("set", "a.c", "2", "--if-exists")
     assert found.err == ["a.c was not written: there is no value"]
     assert (await ask("set", "a.b", "2", "--if-time", repr(at))).code == 0
