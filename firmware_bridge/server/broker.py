@@ -111,7 +111,8 @@ class Broker:
                 await self._connect_once()
             except LinkError as err:
                 if str(err) != str(self.error):
-                    _LOGGER.warning("The broker: %s", err)
+                    place = f"{self._config.host}:{self._config.port}"
+                    _LOGGER.warning("The broker at %s: %s", place, err)
                 self.error = err
             finally:
                 self._session = None

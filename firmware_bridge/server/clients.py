@@ -199,6 +199,7 @@ class Clients:
 
     async def _serve(self, connection: Connection, reader: FrameReader, listener: str) -> None:
         assigned = f"{self._name}-{listener}_{next(self._numbers)}{self._suffix}"
+        peer = self._strangers.get(connection) or "this machine"
         client = Client(connection, assigned, assigned)
         try:
             try:
@@ -212,7 +213,7 @@ class Clients:
             connection.allowance = None
             await self._probe(connection)
         except AuthenticationError as err:
-            self._complain(f"Refused a connection to {listener}: {err}")
+            self._complain(f"Refused a connection to {listener} from {peer}: {err}")
         except LinkError as err:
             _LOGGER.debug("%s: %s", assigned, err)
         finally:

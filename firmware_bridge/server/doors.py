@@ -145,6 +145,7 @@ class Doors:
         self, listener: Listener, accepted: socket.socket, connection: Connection
     ) -> None:
         tls = listener.certificate.context if listener.certificate is not None else None
+        peer = _peer_of(accepted)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: connection,
@@ -156,7 +157,8 @@ class Doors:
         except OSError as err:
             self._dismiss(connection)
             said = str(tls_error(err) if isinstance(err, ssl.SSLError) else err)
-            self._complain(f"Refused a connection to {listener.name}: %s", said or "it hung up")
+            place = f"{listener.name} from {peer}"
+            self._complain(f"Refused a connection to {place}: %s", said or "it hung up")
         except BaseException:
             self._dismiss(connection)
             raise
@@ -259,6 +261,14 @@ def _identity(path: str) -> tuple[int, int]:
 def _at(error: OSError, place: str) -> OSError:
     """Name the place that an error is about."""
     return OSError(error.errno, error.strerror or str(error), place)
+
+
+def _peer_of(accepted: socket.socket) -> str:
+    """Return who has connected, for people."""
+    try:
+        return _peer(accepted.getpeername()) or "this machine"
+    except OSError:
+        return "somebody who has gone"
 
 
 def _peer(address: object) -> str:

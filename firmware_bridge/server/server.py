@@ -222,6 +222,8 @@ class Server:
 
     def stop(self) -> None:
         """End in order."""
+        if not self._stop.is_set():
+            _LOGGER.info("Server %s ends in order", self.name)
         self._stop.set()
 
     def reload(self) -> None:

@@ -113,7 +113,9 @@ async def test_refused_for_long(
     refused = server.broker.error
     await until(lambda: server.broker.error is not refused, timeout=20, what="another attempt")
     assert await caller.call(["d", "set"], Path("meanwhile"), 2) == [True]
-    complaints = [each for each in caplog.messages if each.startswith("The broker: ")]
+    place = f"{server.config.broker.host}:{server.config.broker.port}"
+    complaints = [each for each in caplog.messages if each.startswith(f"The broker at {place}: ")]
+    assert complaints
     assert len(complaints) <= 2, "gone, and then refusing"
     await asyncio.to_thread(broker.start)
     await line.open()

@@ -253,7 +253,7 @@ async def test_unknown_authority(
     await serve("two", **options)
     await until(lambda: "Server two is there, but nothing can be copied" in caplog.text)
     assert "certificate is not accepted" in caplog.text
-    await until(lambda: "Refused a connection to main: it hung up" in caplog.text)
+    await until(lambda: "Refused a connection to main from this machine: it hung up" in caplog.text)
 
 
 async def test_as_recorded(serve: Start, tmp_path: File) -> None:

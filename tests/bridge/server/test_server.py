@@ -129,7 +129,7 @@ async def test_name_with_colons(serve: Start, broker: Mosquitto, peer: Peer) -> 
         await until(lambda: mine.status.server == "home:1")
         await mine.set(Path("a"), 1)
         assert (await mine.get(Path("a"))).value == 1
-        assert peer.heard("run/service/main/stamp/home::1")
+        await until(lambda: peer.heard("run/service/main/stamp/home::1"))
         assert server._stamps._heard > 0
     await server.broker.vouch()
     await until(lambda: peer.heard("run/moat-bridge/home::1"))
@@ -146,6 +146,7 @@ async def test_tokens(serve: Start, peer: Peer, caplog: pytest.LogCaptureFixture
             await connect(endpoint(server, token=wrong), name="_1")
     refused = [each for each in caplog.records if "Refused a connection" in each.message]
     assert [each.levelname for each in refused].count("WARNING") == 1
+    assert refused[0].message.startswith("Refused a connection to main from this machine: ")
     announced = server._tokens.announced[0]
     for token in ("a-token-of-mine", "another-token", announced):
         connection, identity = await connect(endpoint(server, token=token), name="_1")
