@@ -32,8 +32,11 @@ def _context(file: File, key: File | None) -> ssl.SSLContext:
     try:
         context.load_cert_chain(file, key, password="")
     except ssl.SSLError as err:
-        reason = (err.reason or "no certificate, or no key").replace("_", " ").lower()
-        raise CertificateError(f"{file}: not usable: {reason}") from err
+        reason = (err.reason or "").replace("_", " ").lower()
+        if not reason and key is None:
+            reason = "there is no certificate with its key in it; a key in another file needs --key"
+        raise CertificateError(f"{file}: not usable: {reason or 'no certificate'}") from err
     except OSError as err:
-        raise CertificateError(f"{file} or {key}: {err.strerror}") from err
+        files = f"{file} or {key}" if key is not None else file
+        raise CertificateError(f"{files}: {err.strerror}") from err
     return context

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path as File
 
+from .explain import reason
 from .tokens import TokenError, add_token, read_tokens, remove_token
 
 
@@ -35,7 +36,10 @@ def execute(options: argparse.Namespace) -> int:
                 said = []
             case _:
                 said = list(read_tokens(options.token_file))
-    except (OSError, TokenError) as err:
+    except OSError as err:
+        sys.stderr.write(f"{reason(err)}\n")
+        return 1
+    except TokenError as err:
         sys.stderr.write(f"{err}\n")
         return 1
     sys.stdout.write("".join(f"{line}\n" for line in said))

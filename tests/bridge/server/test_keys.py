@@ -227,6 +227,9 @@ def test_unusable_certificates(tmp_path: File, authority: Authority) -> None:
     file, key = tmp_path / "a.pem", tmp_path / "a.key"
     with pytest.raises(CertificateError, match="No such file"):
         Certificate.read(file, key)
+    file.write_text(one.certificate)
+    with pytest.raises(CertificateError, match="needs --key"):
+        Certificate.read(file, None)
     file.write_text("nonsense")
     key.write_text(authority.issue().key)
     with pytest.raises(CertificateError, match=r"a\.pem"):
