@@ -90,9 +90,9 @@ def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
         sys.stderr.write(f"{reason(err)}\n")
         return 2
     if options.check:
-        sys.stdout.writelines(f"{line}\n" for line in described(config))
+        sys.stdout.writelines(f"{line}\n" for line in _told(config, beside))
         return 0
-    for line in described(config):
+    for line in _told(config, beside):
         _LOGGER.info("%s", line)
     try:
         asyncio.run(_run(config, beside))
@@ -100,6 +100,11 @@ def execute(options: argparse.Namespace, beside: Beside | None = None) -> int:
         sys.stderr.write(f"{reason(err)}\n")
         return 1
     return 0
+
+
+def _told(config: ServerConfig, beside: Beside | None) -> list[str]:
+    gates = "Leaves gates to others" if beside is None else "Drives the installation's gates"
+    return [*described(config), gates]
 
 
 async def _run(config: ServerConfig, beside: Beside | None) -> None:

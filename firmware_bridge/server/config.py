@@ -18,6 +18,7 @@ from .faults import EXPIRY
 from .history import HistoryConfig
 from .journal import JournalConfig
 from .retention import Keep
+from .store import RUN
 from .tokens import TokenError, read_tokens
 
 _LONGEST_SYNC = 3600
@@ -150,6 +151,8 @@ class ServerOptions:
         if self.save is not None:
             if not 0 <= self.sync <= _LONGEST_SYNC:
                 raise ServerConfigError(f"sync: {self.sync:g} s are not 0 to {_LONGEST_SYNC} s")
+            if self.save.exists() and not self.save.is_dir():
+                raise ServerConfigError(f"{self.save}: the data need a directory")
             journal = JournalConfig(directory=self.save, sync=self.sync)
         history = None
         if self.history:
@@ -189,15 +192,14 @@ class ServerOptions:
             raise ServerConfigError(f"{self.server_ca}: no certificate of an authority") from err
 
     def _turns(self) -> Parameters | None:
-        if self.election == STAND_BACK:
-            return None
         try:
-            return Parameters(cycle=_whole(self.cycle), gap=_whole(self.gap))
+            found = Parameters(cycle=_whole(self.cycle), gap=_whole(self.gap))
         except ValueError as err:
             raise ServerConfigError(
                 f"turns of {self.cycle:g} s with gaps of {self.gap:g} s: "
                 "a cycle takes from a second to a day, a gap from 0.1 s to a third of that"
             ) from err
+        return None if self.election == STAND_BACK else found
 
     def _listeners(self) -> tuple[Listener, ...]:
         found = [
@@ -244,9 +246,12 @@ def _whole(seconds: float) -> float:
 
 def _topic(prefix: str) -> str:
     try:
-        return Path.parse(prefix).topic
+        path = Path.parse(prefix)
     except DecodeError as err:
         raise ServerConfigError(f"history: {err}") from err
+    if path[:1] == Path(RUN):
+        raise ServerConfigError(f"history: {path}: what is below {RUN} is not remembered")
+    return path.topic
 
 
 def parse_place(place: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from pathlib import Path as File
 from typing import Final
 
 from ..link.path import Path
-from .config import ServerConfig
+from .config import Listener, ServerConfig
 from .lock import LockedError
 from .retention import DAY, Keep
 
@@ -43,6 +43,7 @@ def described(config: ServerConfig) -> Iterator[str]:
         f"Server {config.name} of the root {config.root}, "
         f"broker {config.broker.host}:{config.broker.port}"
     )
+    yield f"Listens at {', '.join(map(_place, config.listeners))}"
     names = ", ".join(sorted(config.all_tokens()))
     who = [
         *(["everybody who can connect"] if config.anonymous else []),
@@ -63,6 +64,18 @@ def described(config: ServerConfig) -> Iterator[str]:
             for prefix, rule in config.history.keep.items()
         )
         yield f"Remembers {', '.join(rules)}; {_size(config.history.size)} in all"
+
+
+def _place(listener: Listener) -> str:
+    if listener.path is not None:
+        return listener.path
+    host = f"[{listener.host}]" if ":" in listener.host else listener.host
+    more = [
+        *([f"announced as {listener.announce}"] if listener.announce else []),
+        *([f"TLS with {listener.certificate.file}"] if listener.certificate else []),
+    ]
+    port = listener.port or "any port"
+    return f"{host}:{port}{f' ({", ".join(more)})' if more else ''}"
 
 
 def _rule(rule: Keep) -> str:

@@ -48,6 +48,7 @@ async def test_alone(broker: Mosquitto, peer: Peer, tmp_path: File) -> None:
             running.send_signal(signal.SIGTERM)
             _, log = await running.communicate()
             assert running.returncode == 0, log
+            assert b"Server alone ends in order" in log
         assert peer.last("run/service/main/conn") is ABSENT
         assert not path.exists()
 
@@ -81,7 +82,7 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
         (["--listen-tls", "127.0.0.1:0"], "need a certificate"),
         (
             ["--certificate", "/nonexistent", "--listen-tls", "127.0.0.1:0"],
-            "/nonexistent or None: No such file",
+            "/nonexistent: No such file",
         ),
         (["--name", "a/b"], "name"),
         (["--peer-token", "servers"], "there is no token servers"),
@@ -90,12 +91,32 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
         (["--history", "a=x", "--save", "/tmp"], "--history a=x: x is no number of days"),
         (["--history", "a:=1", "--save", "/tmp"], "history: "),
         (["--history", "a=1"], "directory"),
+        (["--history", "run.x=1", "--save", "/tmp"], "history: run.x: what is below run is not"),
+        (["--save", __file__], "the data need a directory"),
+        (["--cycle", "-3"], "turns of -3 s"),
         (["--history-size", "much"], "--history-size: much is no size"),
     ],
 )
 def test_wrong_usage(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["server", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_check(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything that the options mean is said, and nothing is done."""
+    identity = Authority().issue()
+    (tmp_path / "both.pem").write_text(identity.certificate + identity.key)
+    words = ["--unix", "/run/s", "--listen", "127.0.0.1:5", "--listen-tls", "[::1]:6"]
+    words += ["--certificate", str(tmp_path / "both.pem"), "--save", str(tmp_path / "data")]
+    assert main(["server", "--check", *words]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert f"Listens at /run/s, 127.0.0.1:5, [::1]:6 (TLS with {tmp_path / 'both.pem'})" in told
+    assert "Drives the installation's gates" in told
+    assert not (tmp_path / "data").exists()
+    assert main(["server", "--check", "--no-gates"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert "Listens at 127.0.0.1:27587" in told
+    assert "Leaves gates to others" in told
 
 
 def test_other_servers(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +153,8 @@ def test_history_on_the_command_line(tmp_path: File) -> None:
 def test_directory_in_use(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be written is told."""
     (tmp_path / "file").write_text("")
-    assert main(["server", "--save", str(tmp_path / "file"), "--unix", str(tmp_path / "s")]) == 1
+    save = str(tmp_path / "file" / "data")
+    assert main(["server", "--save", save, "--unix", str(tmp_path / "s")]) == 1
     assert "file" in capsys.readouterr().err
 
 
