@@ -77,21 +77,23 @@ def _bridge(options: argparse.Namespace) -> int:
 async def _run(
     config: Config, settings: LinkConfig, server: ServerConfig | None, *, forget: bool
 ) -> None:
+    running = None if server is None else Server(server)
+    if running is not None:
+        settings = replace(settings, endpoint=running.endpoint)
     bridge = Bridge(config, Link(settings))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, bridge.stop, number.name)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only a server has something to read again
-    running = None
     async with AsyncExitStack() as beside:
-        if server is not None:
-            running = await beside.enter_async_context(serving(server))
+        if running is not None:
+            await beside.enter_async_context(serving(running))
             loop.add_signal_handler(signal.SIGHUP, running.reload)
         if config.drives_gates:
             options = config.gates or GatesOptions()
             ours = replace(settings, name=f"{config.name}-gates")
             if running is not None:
-                ours = replace(ours, endpoint=running.endpoint, use_server=True)
+                ours = replace(ours, use_server=True)
             await beside.enter_async_context(driving(ours, language=options.language))
         await bridge.run(forget=forget)
 

@@ -362,12 +362,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(config: ServerConfig) -> AsyncIterator[Server]:
-    """Have a server run for as long as the context lasts. OSError when it cannot.
+async def serving(server: Server) -> AsyncIterator[Server]:
+    """Have a server serve for as long as the context lasts. OSError when it cannot.
 
     If it fails the context is cancelled, and its error raised.
     """
-    server = Server(config)
     async with alongside(server.run(), server.stop):
         await server.serving.wait()
         yield server

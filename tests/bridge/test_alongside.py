@@ -10,7 +10,7 @@ from firmware_bridge.alongside import alongside
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import ServerConfig
-from firmware_bridge.server.server import serving
+from firmware_bridge.server.server import Server, serving
 from tests.support.gates import ROOT, driven
 from tests.support.mosquitto import Mosquitto
 
@@ -65,7 +65,7 @@ async def test_a_server_that_fails(broker: Mosquitto, monkeypatch: pytest.Monkey
     address = BrokerConfig(host=broker.host, port=broker.port)
     config = ServerConfig(broker=address, root=Path("x"), name="ours", listeners=())
     with pytest.raises(ExceptionGroup) as failure:
-        async with serving(config):
+        async with serving(Server(config)):
             await asyncio.Event().wait()
     assert failure.group_contains(BugError)
 

@@ -162,6 +162,7 @@ listen = ["127.0.0.1:0"]
 save = "data"
 token_file = "tokens"
 anonymous = false
+announce_token = false
 """)
     async with process("run", str(file)) as running:
         await until(lambda: not {"device/light", "ems/light/living/out"} & peer.state.keys(), 15)
@@ -169,12 +170,14 @@ anonymous = false
         add_token(tokens, "phone")
         running.send_signal(signal.SIGHUP)
         assert running.stderr is not None
+        log = b""
         async with asyncio.timeout(10):
-            while b"Those with a token: tablet, phone" not in await running.stderr.readline():
-                pass
+            while b"Those with a token: tablet, phone" not in log:
+                log += await running.stderr.readline()
         running.send_signal(signal.SIGTERM)
         await running.communicate()
         assert running.returncode == 0
+    assert b"WARNING" not in log, "the bridge needs no token for the server that it is"
     assert list((tmp_path / "data").rglob("*.moat"))
 
 

@@ -24,7 +24,7 @@ from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.history import HistoryConfig
 from firmware_bridge.server.retention import Keep
-from firmware_bridge.server.server import serving
+from firmware_bridge.server.server import Server, serving
 from tests.support.installation import ROOT, link
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
@@ -152,7 +152,7 @@ async def test_the_history(
         history=HistoryConfig(file=tmp_path / "h.db", keep={"": Keep()}),
     )
     names = program(HISTORY)
-    async with serving(config) as server:
+    async with serving(Server(config)) as server:
         names.update(SERVER=server.addresses[0][0], PORT=server.addresses[0][1])
         with pytest.raises(RuntimeError, match="step is at least"):
             await asyncio.to_thread(ask, names, None, None, None, -5)
