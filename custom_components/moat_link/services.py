@@ -18,6 +18,7 @@ from homeassistant.util.json import JsonObjectType, JsonValueType
 from .const import DOMAIN
 from .entity import command_failed
 from .hub import ANSWER_WITHIN, MoatConfigEntry
+from .link.client import Link
 from .link.codec import ABSENT
 from .link.errors import (
     CommandError,
@@ -131,11 +132,25 @@ async def _history(call: ServiceCall) -> ServiceResponse:
                 seconds = step.total_seconds()
                 samples = link.samples(path, seconds, start, end, newest=newest + 1, item=item)
                 found = [_sample(each, seconds) async for each in samples]
+        if not found:
+            await _exists(link, path)
     return {
         "path": str(path),
         "values" if step is None else "samples": found[-newest:],
         "truncated": newest == MOST_VALUES < len(found),
     }
+
+
+async def _exists(link: Link, path: Path) -> None:
+    """Say for the user that a path is likely to be mistyped."""
+    try:
+        await link.get(path)
+    except NotFoundError as err:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="history_nothing",
+            translation_placeholders={"path": str(path)},
+        ) from err
 
 
 async def _set(call: ServiceCall) -> ServiceResponse:

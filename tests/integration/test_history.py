@@ -86,7 +86,11 @@ async def test_values(hass: HomeAssistant, server: Server) -> None:
     assert (found["values"], found["truncated"]) == (whole[3:], False)
     found = await act(hass, "history", path="garden.soil", item="moisture", end=moment(5))
     assert [each["value"] for each in found["values"]] == [40]
-    assert (await act(hass, "history", path="garden.none"))["values"] == []
+    error = await refusal(hass, "history", path="garden.soli")
+    assert isinstance(error, ServiceValidationError)
+    assert error.translation_key == "history_nothing"
+    found = await act(hass, "history", path="garden.soil", end=moment(-1))
+    assert found["values"] == [], "there was none yet, but it is there"
 
 
 async def test_samples(hass: HomeAssistant, server: Server) -> None:
