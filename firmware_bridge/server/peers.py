@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Final
 
 from ..link.clock import Backoff
@@ -12,6 +13,7 @@ from ..link.connection import Connection
 from ..link.direct import DirectLink, DirectStatus, Endpoint, endpoints, same_machine, with_token
 from ..link.errors import AuthenticationError, ConnectionLostError, LinkError, TlsError
 from .ballot import fit_as_name
+from .pace import Pace, Rounds
 from .store import Levels
 from .sync import Agreement, agree
 from .tree import Tree
@@ -19,6 +21,8 @@ from .tree import Tree
 _LOGGER = logging.getLogger(__name__)
 
 _MOST: Final = 32
+_MOST_WAITING: Final = 1000
+_TURN: Final = 2.0  # seconds until those who cannot be reached make room for others
 _LONGEST: Final = 15.0  # seconds between attempts to connect
 _REST: Final = (
     0.5  # seconds until we agree with the same server again, however often it is announced
@@ -43,11 +47,12 @@ class Peers:
         tls: ssl.SSLContext | None = None,
         token: Callable[[], str | None] = lambda: None,
         broker: str = "localhost",
+        rounds: Rounds | None = None,
     ) -> None:
         """`on_link` is told which server can be reached, `learned` which nodes come from there.
 
         `tls` is what servers that encrypt are recognised by. `token` is for those that announce none,
-        if they are recognised, or on the machine of the `broker`.
+        if they are recognised, or on the machine of the `broker`. `rounds` are those of the clients.
         """
         self._name = name
         self._tree = tree
@@ -67,6 +72,10 @@ class Peers:
         self._again: set[str] = set()
         self._rested: dict[str, float] = {}
         self._turn = asyncio.Lock()
+        self._rounds = Rounds() if rounds is None else rounds
+        self._waiting: dict[str, list[Endpoint]] = {}
+        """Servers for which there is no room."""
+        self._turns: asyncio.Task[None] | None = None
         self.agreed: dict[str, Agreement] = {}
         """What came of it when we last agreed with a server."""
 
@@ -85,7 +94,9 @@ class Peers:
             else:
                 self._complain(name, "it does not say where it can be reached")
             return
-        if name not in self._links and len(self._links) >= _MOST:
+        self._waiting.pop(name, None)
+        if name not in self._links and not self._make_room():
+            self._wait(name, found)
             return
         known, self._endpoints[name] = self._endpoints.get(name), found
         if name in self._links:
@@ -93,15 +104,7 @@ class Peers:
             if known == found and self._links[name].status.connected:
                 self._sync(name)
         else:
-            link = self._links[name] = DirectLink(
-                lambda: self._candidates(name),
-                name=lambda: self._name,
-                on_status=lambda status: self._status(name, status),
-                backoff=Backoff(1.0, _LONGEST),
-                tls=self._tls,
-                silence=_SILENCE,
-            )
-            self._tasks[name] = asyncio.get_running_loop().create_task(link.run())
+            self._begin(name)
 
     def connection(self, name: str) -> Connection:
         """Return the connection to a server. ConnectionLostError if there is none."""
@@ -116,12 +119,59 @@ class Peers:
     async def close(self) -> None:
         """End all connections."""
         tasks = [*self._tasks.values(), *self._syncs.values()]
+        if self._turns is not None:
+            tasks.append(self._turns)
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
+    def _begin(self, name: str) -> None:
+        link = self._links[name] = DirectLink(
+            lambda: self._candidates(name),
+            name=lambda: self._name,
+            on_status=lambda status: self._status(name, status),
+            backoff=Backoff(1.0, _LONGEST),
+            tls=self._tls,
+            silence=_SILENCE,
+        )
+        self._tasks[name] = asyncio.get_running_loop().create_task(link.run())
+
+    def _make_room(self, *, tried: bool = False) -> bool:
+        """See to it that there is room for a server: one that cannot be reached makes it.
+
+        With `tried` only if that has been tried at least once.
+        """
+        if len(self._links) < _MOST:
+            return True
+        out = [name for name, link in self._links.items() if not link.status.connected]
+        failed = [name for name in out if self._links[name].status.error is not None]
+        for name in failed or ([] if tried else out):
+            found = self._endpoints.get(name, [])
+            self._forget(name)
+            self._wait(name, found)
+            return True
+        return False
+
+    def _wait(self, name: str, found: list[Endpoint]) -> None:
+        """Have a server wait for its turn; of too many, the first is forgotten."""
+        self._waiting[name] = found
+        if len(self._waiting) > _MOST_WAITING:
+            del self._waiting[next(iter(self._waiting))]
+        if self._turns is None or self._turns.done():
+            self._turns = asyncio.get_running_loop().create_task(self._take_turns())
+
+    async def _take_turns(self) -> None:
+        """Try those who wait, while others cannot be reached."""
+        while self._waiting:
+            await asyncio.sleep(_TURN)
+            for name in list(self._waiting)[:_MOST]:
+                if name in self._waiting and self._make_room(tried=True):
+                    self._endpoints[name] = self._waiting.pop(name)
+                    self._begin(name)
+
     def _forget(self, name: str) -> None:
+        self._waiting.pop(name, None)
         self._endpoints.pop(name, None)
         self._links.pop(name, None)
         self.agreed.pop(name, None)
@@ -141,6 +191,7 @@ class Peers:
         self._on_link(name, status.connected)
         if status.connected:
             self._told.discard(name)
+            self._links[name].connection.pace = Pace(self._rounds, perf_counter())
             self._sync(name)
 
     def _complain(self, name: str, why: str) -> None:

@@ -75,6 +75,7 @@ class Server:
             tls=config.peer_tls,
             token=lambda: self._tokens.named.get(config.peer_token or ""),
             broker=config.broker.host,
+            rounds=self.clients.rounds,
         )
         self.office = Office(
             config,

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Final
 
 from ..link.clock import STEP
@@ -25,6 +26,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _PATIENCE: Final = 30.0  # seconds for an answer
 _GLANCE: Final = 1000  # nodes compared before others have their turn
+_MOST: Final = 1_000_000  # nodes of another server
+_BREATH: Final = 0.004  # seconds of taking nodes before others have their turn
 _SLICE: Final = 100  # nodes offered before the other server has a rest
 _REST: Final = 0.05
 _DEEPEST: Final = 5 * MAX_LEVELS  # nobody means that
@@ -91,6 +94,7 @@ async def _take(
 ) -> Times:
     """Walk through the other tree, and take what is newer; return when what was written there."""
     there: Times = {}
+    seen: set[str] = set()
     before: list[str] = []
     keywords: dict[str, Value] = {} if result.real else {"deleted": True}
     walk = connection.open_stream(("d", "walk"), (Path(),), keywords, timeout=_PATIENCE)
@@ -101,6 +105,11 @@ async def _take(
                     before = before[:kept] + levels_of(Path.of(rest))
                     if len(before) > _DEEPEST:
                         raise DecodeError(f"a walk {len(before)} levels deep")
+                    if (place := "/".join(before)) in seen:
+                        raise DecodeError(f"a walk that comes twice to {place or ':'}"[:200])
+                    if len(seen) >= _MOST:
+                        raise DecodeError(f"a walk of more than {_MOST} nodes")
+                    seen.add(place)
                     try:
                         known = _known(before, meta_in(meta, item.keywords))
                         outcome = tree.receive(before, value, known)
@@ -108,7 +117,7 @@ async def _take(
                         result.refused += 1
                         result.refusal = result.refusal or str(err)
                         continue
-                    there["/".join(before)] = known.time
+                    there[place] = known.time
                     if outcome.stored:
                         result.taken += 1
                         learned(before)
@@ -126,7 +135,11 @@ def _known(levels: Levels, items: list[Value]) -> Meta:
 
 async def _in_time(stream: Stream) -> AsyncIterator[Reply]:
     """Go through a stream, whose items may not be long in coming. LinkError."""
+    begin = perf_counter()
     while True:
+        if perf_counter() - begin > _BREATH:
+            await asyncio.sleep(0)  # items that are there would be taken without a pause
+            begin = perf_counter()
         try:
             async with asyncio.timeout(_PATIENCE):
                 item = await anext(stream)

@@ -18,6 +18,7 @@ from firmware_bridge.link.transport import tls_context
 from firmware_bridge.server import peers as peers_module, sync
 from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.config import Listener
+from firmware_bridge.server.pace import Rounds
 from firmware_bridge.server.peers import Peers
 from firmware_bridge.server.tokens import add_token
 from firmware_bridge.server.tree import Tree
@@ -99,7 +100,50 @@ async def test_crowd() -> None:
         assert "late" in mine._links
 
 
-@pytest.mark.parametrize("nonsense", [("nonsense",), (-1, Path("x"), 1, "x", 5.0), (9, Path(), 1)])
+async def test_genuine_among_forged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who cannot be reached make room for others, in turns; those who are there stay."""
+    monkeypatch.setattr(peers_module, "_TURN", 0.1)
+    nobody: Any = {"link": [{"host": "127.0.0.1", "port": 9}]}
+    async with (
+        FakeServer() as server,
+        FakeServer(name="srv2") as other,
+        peers(Tree(SystemClock()), []) as mine,
+    ):
+        mine.announced("srv1", server.announcement)
+        for number in range(100):
+            mine.announced(f"forged{number}", nobody)
+        assert len(mine._links) == 32
+        await until(lambda: "srv1" in mine.agreed)
+        mine.announced("srv2", other.announcement)
+        for number in range(100, 200):
+            mine.announced(f"forged{number}", nobody)
+        await until(lambda: "srv2" in mine.agreed, 20)
+        assert "srv1" in mine.agreed
+        assert len(mine._links) <= 32
+        for number in range(200, 2000):
+            mine.announced(f"forged{number}", nobody)
+        assert mine.connected("srv1")
+        assert mine.connected("srv2")
+        assert len(mine._waiting) == 1000
+        for number in range(2000):
+            mine.announced(f"forged{number}", ABSENT)
+        assert not mine._waiting
+
+
+async def test_pace() -> None:
+    """Another server is read no faster than a client, and shares the rounds with them."""
+    rounds = Rounds()
+    async with FakeServer() as server, peers(Tree(SystemClock()), []) as mine:
+        mine._rounds = rounds
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "srv1" in mine.agreed)
+        assert rounds.who is mine.connection("srv1").pace
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [("nonsense",), (-1, Path("x"), 1, "x", 5.0), (9, Path(), 1), (0, Path("good"), 2, "x", 6.0)],
+)
 async def test_a_walk_that_makes_no_sense(
     nonsense: tuple[Any, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,6 +162,25 @@ async def test_a_walk_that_makes_no_sense(
         await until(lambda: "could not be copied" in caplog.text)
         assert [levels for levels, _ in tree.snapshot()] == [["good"]]
         assert mine.connected("srv1")
+
+
+async def test_a_walk_without_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So many nodes are taken, and no more."""
+    monkeypatch.setattr(sync, "_MOST", 50)
+    tree = Tree(SystemClock())
+
+    async def walk(request: Any) -> None:
+        request.accept()
+        for number in range(10_000):
+            await request.send(0, Path(f"n{number}"), 1, "x", 5.0)
+
+    async with FakeServer() as server, peers(tree, []) as mine:
+        server.commands["d", "walk"] = walk
+        mine.announced("srv1", server.announcement)
+        await until(lambda: "more than 50 nodes" in caplog.text)
+        assert tree.store.count == 50
 
 
 async def test_a_walk_that_stalls(
