@@ -16,7 +16,7 @@ from .bridge import Bridge, link_config
 from .config import Config, ConfigError, parse, read
 from .drivers import DRIVERS
 from .gates import cli as gates_cli
-from .gates.config import GatesOptions
+from .gates.config import GatesOptions, add_limits, limits
 from .gates.gates import Gates, driving
 from .link.client import Link, LinkConfig
 from .server import cli
@@ -94,20 +94,25 @@ async def _run(
             ours = replace(settings, name=f"{config.name}-gates")
             if running is not None:
                 ours = replace(ours, use_server=True)
-            await beside.enter_async_context(driving(ours, language=options.language))
+            await beside.enter_async_context(_driving(ours, options))
         await bridge.run(forget=forget)
 
 
 def _server(options: argparse.Namespace) -> int:
-    return cli.execute(options, beside=None if options.no_gates else _gates)
+    gates = GatesOptions(limits=limits(options))
+
+    def beside(server: Server) -> AbstractAsyncContextManager[Gates]:
+        config, name = server.config, f"{server.name}-gates"
+        ours = LinkConfig(
+            broker=config.broker, root=config.root, name=name, endpoint=server.endpoint
+        )
+        return _driving(ours, gates)
+
+    return cli.execute(options, beside=None if options.no_gates else beside)
 
 
-def _gates(server: Server) -> AbstractAsyncContextManager[Gates]:
-    """Drive the gates of the installation that a server of ours serves."""
-    config, name = server.config, f"{server.name}-gates"
-    return driving(
-        LinkConfig(broker=config.broker, root=config.root, name=name, endpoint=server.endpoint)
-    )
+def _driving(config: LinkConfig, gates: GatesOptions) -> AbstractAsyncContextManager[Gates]:
+    return driving(config, language=gates.language, limits=gates.limits)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,7 +136,9 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser("server", help="run a MoaT-Link server")
     server.add_argument("-v", "--verbose", action="store_true", help="log details")
     cli.add_arguments(server)
-    server.add_argument("--no-gates", action="store_true", help="leave the gates to others")
+    group = server.add_argument_group("gates")
+    group.add_argument("--no-gates", action="store_true", help="leave the gates to others")
+    add_limits(group.add_argument)
     server.set_defaults(execute=_server)
     gates = commands.add_parser(
         "gates",

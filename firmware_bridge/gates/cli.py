@@ -9,6 +9,7 @@ from pathlib import Path as File
 
 from ..access import UsageError, add_broker, add_root, broker, root, secret, server_tls
 from ..link.client import LinkConfig
+from .config import add_limits, limits
 from .edit import add_commands, edit
 from .gates import driving
 from .show import LANGUAGES
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
     add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--no-server", action="store_true", help="do without the installation's server")
+    add_limits(add)
     parser.set_defaults(edit=None)
     add_commands(parser)
     add("--language", choices=LANGUAGES, default="en", help="of what is shown (%(default)s)")
@@ -36,7 +38,7 @@ def execute(options: argparse.Namespace) -> int:
         return 2
     if options.edit is not None:
         return edit(options, config)
-    asyncio.run(_run(config, options.language))
+    asyncio.run(_run(config, options))
     return 0
 
 
@@ -51,11 +53,11 @@ def _configure(options: argparse.Namespace) -> LinkConfig:
     )
 
 
-async def _run(config: LinkConfig, language: str) -> None:
+async def _run(config: LinkConfig, options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     gc.set_threshold(50_000, 20, 100)  # what is known of the nodes has no cycles
-    async with driving(config, language=language):
+    async with driving(config, language=options.language, limits=limits(options)):
         await stop.wait()

@@ -73,7 +73,7 @@ def parse(path: Path, value: Value, root: Path, home: BrokerConfig) -> Entry:
     src, dst = _path(value, "src"), _path(value, "dst")
     if not len(src) or src[0] in _FORBIDDEN:
         raise EntryError(f"src: {src} is nothing that may be shown outside")
-    where = "" if backend is None or _address(backend) == _address(home) else _address(backend)
+    where = "" if backend is None or address(backend) == address(home) else address(backend)
     if not where:
         _check_overlap(src, dst, root)
     return Entry(
@@ -88,6 +88,15 @@ def parse(path: Path, value: Value, root: Path, home: BrokerConfig) -> Entry:
         encrypted=_is_encrypted(value.get("backend")),
         broker=where,
     )
+
+
+def address(broker: BrokerConfig) -> str:
+    """Return which broker this is, as far as its address tells."""
+    if broker.unix_path is not None:
+        return f"unix:{broker.unix_path}"
+    host = broker.host.lower().removesuffix(".")
+    host = "localhost" if host in {"127.0.0.1", "::1", "ip6-localhost"} else host
+    return f"{host}:{broker.port}"
 
 
 def _check_overlap(src: Path, dst: Path, root: Path) -> None:
@@ -204,12 +213,3 @@ def _is_encrypted(backend: Value) -> bool:
 def _text(known: Mapping[str, Value], key: str) -> str | None:
     value = known.get(key)
     return value if isinstance(value, str) else None
-
-
-def _address(broker: BrokerConfig) -> str:
-    """Return which broker this is, as far as its address tells."""
-    if broker.unix_path is not None:
-        return f"unix:{broker.unix_path}"
-    host = broker.host.lower().removesuffix(".")
-    host = "localhost" if host in {"127.0.0.1", "::1", "ip6-localhost"} else host
-    return f"{host}:{broker.port}"

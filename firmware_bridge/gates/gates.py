@@ -18,6 +18,7 @@ from ..owners import Owners
 from .circles import Circles
 from .entry import Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES, Job
+from .limits import Limits
 from .show import Show
 from .topics import MAX_LENGTH, MAX_PREFIX
 
@@ -30,10 +31,18 @@ PAUSE: Final = 1.0
 class Gates:
     """Follows the entries, and keeps their jobs running."""
 
-    def __init__(self, link: Link, clock: Clock | None = None, *, language: str = "en") -> None:
+    def __init__(
+        self,
+        link: Link,
+        clock: Clock | None = None,
+        *,
+        language: str = "en",
+        limits: Limits | None = None,
+    ) -> None:
         """Take a link that somebody runs; names are shown in this language."""
         self.jobs: dict[Path, Job] = {}
         self._link = link
+        self._limits = limits or Limits()
         self._clock = clock or SystemClock()
         self._owners = Owners(link, self._clock)
         self._show = Show(link, self._clock, language)
@@ -121,6 +130,7 @@ class Gates:
             said: Entry | str
             try:
                 said = parse(name, message.value, config.root, config.broker)
+                self._limits.check(said)
                 said = circles.add(name, said) or said
             except EntryError as err:
                 said = str(err)
@@ -155,12 +165,14 @@ class Gates:
 
 
 @asynccontextmanager
-async def driving(config: LinkConfig, *, language: str = "en") -> AsyncIterator[Gates]:
+async def driving(
+    config: LinkConfig, *, language: str = "en", limits: Limits | None = None
+) -> AsyncIterator[Gates]:
     """Drive the installation's gates for as long as the context lasts.
 
     If that fails the context is cancelled, and the error raised.
     """
     link = Link(config)
-    gates = Gates(link, language=language)
+    gates = Gates(link, language=language, limits=limits)
     async with alongside(link.run()), alongside(gates.run()):
         yield gates

@@ -64,6 +64,18 @@ def test_wrong_gates() -> None:
     """A language that we do not speak is named."""
     with pytest.raises(ConfigError, match=r"here: gates\.language"):
         parse(LEAST | {"gates": {"language": "fr"}}, DRIVERS, source="here")
+    with pytest.raises(ConfigError, match=r"here: gates\.backends.*HOST:PORT"):
+        parse(LEAST | {"gates": {"backends": ["far"]}}, DRIVERS, source="here")
+    with pytest.raises(ConfigError, match=r"here: gates\.allow"):
+        parse(LEAST | {"gates": {"allow": [5]}}, DRIVERS, source="here")
+
+
+def test_what_gates_may_touch() -> None:
+    table = {"allow": ["zigbee2mqtt", "tasmota.+"], "backends": ["Far:1883"]}
+    gates = parse(LEAST | {"gates": table}, DRIVERS, source="here").gates
+    assert gates is not None
+    assert gates.limits.allow == [Path("zigbee2mqtt"), Path("tasmota", "+")]
+    assert gates.limits.backends == ["far:1883"]
 
 
 def test_secrets_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: FilePath) -> None:

@@ -93,7 +93,7 @@ async def test_a_gate_in_trouble_says_so(
     gate = {"driver": "mqtt", "src": path("plugs"), "dst": path("ext"), "codec": "json"}
     await peer.put("gate.far", gate | {"backend": {"host": "127.0.0.1", "port": 1}})
     await peer.put("gate.wrong", gate | {"src": path("gate")})
-    async with driven(broker, Path(ROOT)):
+    async with driven(broker, Path(ROOT), backends=("127.0.0.1:1",)):
         await until(lambda: state_of(hass, "sensor.gate_far_state") == "backoff", 15)
         await until(lambda: state_of(hass, "sensor.gate_wrong_state") == "invalid", 15)
         assert "refused" in (state_of(hass, "sensor.gate_far_last_error") or "")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from firmware_bridge.gates.gates import Gates, driving
+from firmware_bridge.gates.limits import Limits, parse_broker, parse_prefix
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import Value
 from firmware_bridge.link.config import LinkConfig
@@ -28,6 +29,11 @@ def config(
     """Return how to reach an installation."""
     address = BrokerConfig(host=broker.host, port=broker.port)
     return LinkConfig(broker=address, root=root, name=name, host="here", use_server=use_server)
+
+
+def address(broker: Mosquitto) -> str:
+    """Return how a broker is named among those that gates may touch."""
+    return f"{broker.host}:{broker.port}"
 
 
 class Insider:
@@ -130,10 +136,19 @@ async def outsider(
 
 @contextlib.asynccontextmanager
 async def driven(
-    broker: Mosquitto, root: Path = ROOT, *, name: str = "gates"
+    broker: Mosquitto,
+    root: Path = ROOT,
+    *,
+    name: str = "gates",
+    allow: tuple[str, ...] | None = None,
+    backends: tuple[str, ...] = (),
 ) -> AsyncIterator[Gates]:
-    """Drive the gates of an installation for the length of the context."""
-    async with driving(config(broker, name, root)) as gates:
+    """Drive the gates of an installation for the length of the context, within limits."""
+    limits = Limits(
+        allow=None if allow is None else [*map(parse_prefix, allow)],
+        backends=[*map(parse_broker, backends)],
+    )
+    async with driving(config(broker, name, root), limits=limits) as gates:
         yield gates
 
 

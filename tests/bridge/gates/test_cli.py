@@ -68,6 +68,18 @@ async def test_driven_by_a_process(broker, inside, outside, command):
     await until(lambda: inside.message("run.host.gate.js") is None)
 
 
+@pytest.mark.parametrize("command", [["gates"], ["server", "--listen", "127.0.0.1:0"]])
+async def test_the_owner_says_what_they_may_touch(broker, inside, command):
+    await inside.set("gate.js", entry())
+    await inside.set("gate.far", entry(backend={"host": "127.0.0.1", "port": 1}))
+    words = ["--allow", "plugs", "--allow", "tasmota.+", "--allow-broker", "127.0.0.1:1"]
+    async with bridge(broker, *command, *words):
+        await until(lambda: inside.message("error.gate.js"), 20)
+        assert "dst: ext.js is not among the topics" in inside.value("error.gate.js")["msg"]
+        await until(lambda: inside.message("error.gate.far"))
+        assert "refused" in inside.value("error.gate.far")["msg"].lower()
+
+
 @pytest.mark.parametrize("listen", ["--unix", "--listen-tls"])
 async def test_the_server_is_reached_wherever_it_listens(broker, inside, outside, tmp_path, listen):
     """Whoever has been let in: what was deleted meanwhile does not come back."""
@@ -230,6 +242,12 @@ async def test_wrong_root(broker):
     code, _, err = await gates(broker, "--password-file", "/nowhere", "list")
     assert code == 2
     assert "/nowhere" in err
+
+
+async def test_wrong_limits(broker):
+    code, _, err = await gates(broker, "--allow-broker", "far")
+    assert code == 2
+    assert "'far' is not HOST:PORT" in err
 
 
 async def test_nobody_there():

@@ -10,7 +10,7 @@ from firmware_bridge.link.meta import Meta, decode_meta, encode_meta, meta_objec
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
 from tests.support.certificates import Authority
-from tests.support.gates import Insider, driven, entry, insider, outsider, runs
+from tests.support.gates import Insider, address, driven, entry, insider, outsider, runs
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -263,7 +263,7 @@ class TestAnotherBroker:
         await plain.say("ext/js/a", "1")
         await inside.set("home.b", 2)
         await inside.set("gate.js", entry(backend=self.backend(far)))
-        async with driven(broker):
+        async with driven(broker, backends=(address(far),)):
             await runs(inside)
             await until(lambda: inside.value("home.a") == 1)
             await until(lambda: plain.payloads("ext/js/b") == [b"2"])
@@ -271,7 +271,7 @@ class TestAnotherBroker:
     async def test_refused(self, broker, inside, far):
         """Wrong credentials: an error, and another attempt later; no secret is told."""
         await inside.set("gate.js", entry(backend=self.backend(far, "wrong-word")))
-        async with driven(broker) as gates:
+        async with driven(broker, backends=(address(far),)) as gates:
             await until(lambda: inside.message("error.gate.js"))
             said = inside.value("error.gate.js")
             assert said["driver"] == "mqtt"
@@ -291,7 +291,7 @@ class TestAnotherBroker:
         await plain.say("ext/js/a", "1")
         await plain.say("ext/js/b", "1")
         await inside.set("gate.js", entry(backend=self.backend(far)))
-        async with driven(broker) as gates:
+        async with driven(broker, backends=(address(far),)) as gates:
             await runs(inside)
             await until(lambda: inside.value("home.b") == 1)
             far.stop()
@@ -312,7 +312,7 @@ class TestAnotherBroker:
         with Mosquitto() as far:
             await inside.set("home.a", 5)
             await inside.set("gate.js", entry(backend={"host": far.host, "port": far.port}))
-            async with driven(broker):
+            async with driven(broker, backends=(address(far),)):
                 await runs(inside)
                 far.restart()
                 async with outsider(far) as plain:
@@ -323,7 +323,7 @@ class TestAnotherBroker:
         """Without its broker a gate waits; what has changed outside comes afterwards."""
         await inside.set("gate.js", entry(backend=self.backend(far)))
         await plain.say("ext/js/a", "1")
-        async with driven(broker) as gates:
+        async with driven(broker, backends=(address(far),)) as gates:
             await runs(inside)
             await until(lambda: inside.value("home.a") == 1)
             broker.stop()
@@ -454,10 +454,10 @@ async def test_another_broker_with_tls(broker, inside, monkeypatch, tmp_path):
     with Mosquitto(tls=authority.issue("localhost")) as far:
         backend = {"host": "localhost", "port": far.port, "ssl": True}
         await inside.set("gate.js", entry(backend=backend))
-        async with driven(broker):
+        async with driven(broker, backends=(f"localhost:{far.port}",)):
             await until(lambda: inside.message("error.gate.js"))
             assert "certificate" in inside.value("error.gate.js")["msg"].lower()
         (tmp_path / "ca.pem").write_text(authority.certificate)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        async with driven(broker):
+        async with driven(broker, backends=(f"localhost:{far.port}",)):
             await runs(inside)

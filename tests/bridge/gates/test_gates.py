@@ -41,6 +41,28 @@ async def test_a_wrong_entry(broker, inside):
         await until(lambda: inside.value("run.gate.js")["state"] == "running")
 
 
+async def test_not_a_way_out(broker, inside, outside):
+    """What the owner has not listed is neither read nor written, and one clear error."""
+    await outside.say("ext/lock/state", '"secret"')
+    await inside.set("gate.loot", entry("loot", "ext.lock"))
+    await inside.set("gate.far", entry("far", backend={"host": "127.0.0.2", "port": broker.port}))
+    await inside.set("gate.js", entry(dst="ext.a.js"))
+    async with driven(broker, allow=("ext.+.js",)):
+        await runs(inside)
+        await until(lambda: inside.message("error.gate.loot") and inside.message("error.gate.far"))
+        said = "dst: ext.lock is not among the topics that gates may touch here"
+        assert inside.value("error.gate.loot")["msg"] == said
+        said = (
+            f"backend: 127.0.0.2:{broker.port} is not among the brokers that gates may touch here"
+        )
+        assert inside.value("error.gate.far")["msg"] == said
+        await inside.set("loot.set", "OPEN")
+        await inside.set("home.x", 1)
+        await until(lambda: outside.payloads("ext/a/js/x") == [b"1"])
+        assert {each.topic for each in outside.heard} == {"ext/lock/state", "ext/a/js/x"}
+        assert inside.message("loot.state") is None
+
+
 async def test_a_bomb(broker, inside, outside):
     """Gates that would feed each other more and more: the later ones are refused, by name."""
     await inside.set("gate.b", entry("a", "ext"))
@@ -242,7 +264,7 @@ async def test_ends_at_once(broker, inside):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         await inside.set("gate.js", entry(backend={"host": "127.0.0.1", "port": port}))
-        async with asyncio.timeout(10), driven(broker) as gates:
+        async with asyncio.timeout(10), driven(broker, backends=(f"127.0.0.1:{port}",)) as gates:
             await until(lambda: inside.message("run.host.gate.js"))
             assert [each.state for each in gates.jobs.values()] == ["starting"]
 

@@ -11,7 +11,7 @@ from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.errors import ConnectionLostError
 from firmware_bridge.link.mqtt_packets import Publish
 from firmware_bridge.link.path import Path
-from tests.support.gates import Insider, Outsider, driven, entry, insider, outsider, runs
+from tests.support.gates import Insider, Outsider, address, driven, entry, insider, outsider, runs
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -61,7 +61,7 @@ async def test_both_sides_agree_after_an_outage(
     chance = random.Random(lost)
     async with insider(home) as inside:
         await inside.set("gate.js", entry(backend={"host": far.host, "port": far.port}))
-        async with driven(home) as gates:
+        async with driven(home, backends=(address(far),)) as gates:
             await runs(inside)
             job = gates.jobs[Path("js")]
             async with outsider(far) as outside:
