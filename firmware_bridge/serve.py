@@ -6,7 +6,14 @@ from typing import Any
 
 import voluptuous as vol
 
-from .server.config import ELECTION, STAND_BACK, ServerConfigError, ServerOptions, parse_place
+from .server.config import (
+    ELECTION,
+    MOST_DATA,
+    STAND_BACK,
+    ServerConfigError,
+    ServerOptions,
+    parse_place,
+)
 from .server.retention import Keep, make_rule, parse_size
 
 
@@ -28,6 +35,7 @@ def server_table(
             vol.Optional("anonymous", default=True): bool,
             vol.Optional("announce_token", default=True): bool,
             vol.Optional("forget_errors", default=30.0): vol.All(vol.Coerce(float), vol.Range(0)),
+            vol.Optional("most_data", default=MOST_DATA): _valid(parse_size),
             vol.Optional("save", default=None): vol.Any(None, file),
             vol.Optional("history", default=dict): {text: _rule},
             vol.Optional("history_size", default=1 << 30): _valid(parse_size),

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..access import UsageError, add_broker, add_root, broker, root
 from ..alongside import alongside
-from .config import ELECTION, STAND_BACK, ServerConfig, ServerConfigError, ServerOptions
+from .config import ELECTION, MOST_DATA, STAND_BACK, ServerConfig, ServerConfigError, ServerOptions
 from .explain import described, reason
 from .retention import Keep, parse_rule, parse_size
 from .server import Server
@@ -63,7 +63,8 @@ def configure(options: argparse.Namespace) -> ServerConfig:
         forget_errors=options.forget_errors,
         save=options.save,
         history=dict(map(_history, options.history or ())),
-        **_history_size(options.history_size),
+        most_data=_size("--most-data", options.most_data, MOST_DATA),
+        history_size=_size("--history-size", options.history_size, 1 << 30),
         sync=options.sync,
         certificate=options.certificate,
         key=options.key,
@@ -164,6 +165,7 @@ def _add_peers(add: Add) -> None:
 
 
 def _add_data(add: Add) -> None:
+    add("--most-data", metavar="SIZE", help="of all data in memory; more is refused (512M)")
     add("--save", metavar="DIR", type=File, help="keep the data there")
     add("--sync", type=float, default=1.0, metavar="S", help="between two fsync (%(default)s)")
     add(
@@ -199,8 +201,8 @@ def _history(text: str) -> tuple[str, Keep]:
         raise ServerConfigError(f"--history {text}: {err}; write PREFIX=DAYS[,SIZE]") from err
 
 
-def _history_size(text: str | None) -> dict[str, int]:
+def _size(option: str, text: str | None, usual: int) -> int:
     try:
-        return {} if text is None else {"history_size": parse_size(text)}
+        return usual if text is None else parse_size(text)
     except ValueError as err:
-        raise ServerConfigError(f"--history-size: {err}") from err
+        raise ServerConfigError(f"{option}: {err}") from err

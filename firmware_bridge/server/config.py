@@ -23,6 +23,7 @@ from .tokens import TokenError, read_tokens
 
 _LONGEST_SYNC = 3600
 _DEFAULT = "127.0.0.1:27587"
+MOST_DATA = 512 << 20
 STAND_BACK = "stand-back"
 ELECTION = (STAND_BACK, "turns")
 """What can be done where real servers elect one: wait until they are gone, or take turns with them."""
@@ -82,6 +83,8 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
     forget_errors: float = EXPIRY
     """Seconds after which acknowledged errors are forgotten."""
+    most_data: int = MOST_DATA
+    """Bytes of memory for all data together; what does not fit is refused."""
     journal: JournalConfig | None = None
     history: HistoryConfig | None = None
     peer_token: str | None = None
@@ -129,6 +132,7 @@ class ServerOptions:
     announce_token: bool = True
     forget_errors: float = EXPIRY / 86400
     """Days after which acknowledged errors are forgotten."""
+    most_data: int = MOST_DATA
     save: File | None = None
     history: Mapping[str, Keep] = field(default_factory=dict)
     """What is remembered below a prefix (dotted); needs `save`."""
@@ -171,6 +175,7 @@ class ServerOptions:
             anonymous=self.anonymous,
             announce_token=self.announce_token,
             forget_errors=self.forget_errors * 86400,
+            most_data=self.most_data,
             journal=journal,
             history=history,
             peer_token=self.peer_token,

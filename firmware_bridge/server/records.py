@@ -41,6 +41,13 @@ class Record(bytes):
         return SequenceReader(self, 1).read()
 
     @property
+    def value_size(self) -> int:
+        """The bytes of the value."""
+        reader = SequenceReader(self, 1)
+        reader.read()
+        return reader.position - 1
+
+    @property
     def number(self) -> float | None:
         """The value if it is a float of eight bytes, as most readings are."""
         if self[1] != _DOUBLE:

@@ -30,6 +30,7 @@ from .keys import Keys
 from .namesake import Namesake
 from .office import Office
 from .peers import Peers
+from .room import Room
 from .routes import Routes
 from .stamps import Stamps
 from .sync import Agreement
@@ -53,7 +54,7 @@ class Server:
         self.config = config
         self.name = config.name
         self.clock = clock or SystemClock()
-        self.tree = Tree(self.clock, config.root)
+        self.tree = Tree(self.clock, config.root, most=config.most_data)
         self.serving = asyncio.Event()
         """Set when clients can connect."""
         self._tokens = Tokens(anonymous=config.anonymous)
@@ -89,6 +90,7 @@ class Server:
         self.tree.tell = self.broker.tell
         self.journal: Journal | None = None
         self.history = self._new_history()
+        self._room = Room(self.tree, self._error_at("data"), config.name)
         self._stop = asyncio.Event()
         self._patience = _START
         self._stamps = Stamps()
@@ -296,6 +298,7 @@ class Server:
         while True:
             self.caretaker.tidy(main=self.election.main)
             self._forget_disk_errors()
+            self._room.look()
             if self.clock.monotonic() - expired > _EXPIRY:
                 expired = self.clock.monotonic()
                 if self.election.main:

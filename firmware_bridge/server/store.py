@@ -5,9 +5,11 @@ Nodes are kept in dicts by topic level, so that 1, true and "1" are three childr
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from math import inf
 from sys import intern
 from typing import Final
 
+from ..link.errors import EncodeError
 from ..link.meta import Meta
 from ..link.path import Path
 from .listing import Listings
@@ -17,6 +19,14 @@ LIFETIME: Final = 100_000.0
 """Seconds for which a deletion is remembered."""
 RUN: Final = "run"
 type Levels = Sequence[str]
+
+
+_NODE: Final = 300  # bytes that a node takes besides its record
+_FEW: Final = 512  # bytes of metadata that always have room
+
+
+class FullError(EncodeError):
+    """There is no room for more."""
 
 
 class Outcome(Enum):
@@ -66,6 +76,8 @@ class Store:
         self.root = Node()
         self.count = 0
         """Nodes with a record, below `run` and elsewhere."""
+        self.size = 0
+        """About how many bytes of memory they take."""
         self._run = Node()
 
     def find(self, levels: Levels) -> Node | None:
@@ -90,22 +102,34 @@ class Store:
         """Write an encoded value, if it is newer than what is there. Raise EncodeError."""
         return self.place(levels, value, meta)[0]
 
-    def place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
-        """Do what `merge` does; return the node, too."""
+    def place(
+        self, levels: Levels, value: bytes, meta: Meta, *, most: float = inf
+    ) -> tuple[Outcome, Node]:
+        """Do what `merge` does; return the node, too.
+
+        FullError for what would take more than `most` bytes, unless it is no larger than what is there.
+        """
         node = self.find(levels)
         if node is not None and node.record is not None:
             same = node.record.holds(value)
             if meta.time <= node.time:
                 return (Outcome.SAME if same else Outcome.STALE), node
             outcome = Outcome.REFRESHED if same else Outcome.TAKEN
-            node.record = pack(value, meta)
+            record = pack(value, meta)
+            growth = len(record) - len(node.record)
+            if self.size + growth > most and not _no_larger(value, record, node.record):
+                raise FullError(f"no room for more data: {most:.0f} bytes are taken")
         else:
             outcome = Outcome.TAKEN
             record = pack(value, meta)
+            growth = len(record)
+            if self.size + growth + _NODE > most:
+                raise FullError(f"no room for more data: {most:.0f} bytes are taken")
             node = self._make(levels)
-            node.record = record
             self.count += 1
+        node.record = record
         node.time = meta.time
+        self.size += growth
         return outcome, node
 
     def nodes(self) -> Iterator[tuple[list[str], Node]]:
@@ -162,12 +186,14 @@ class Store:
             child = node.children.get(level)
             if child is None:
                 child = node.children[intern(level)] = Node()
+                self.size += _NODE + len(level)
             node = child
         return node
 
     def _prune(self, node: Node, limit: float) -> Iterator[None]:
         yield
         if node.record is not None and node.record.deleted and node.time < limit:
+            self.size -= len(node.record)
             node.record = None
             node.time = 0.0
             self.count -= 1
@@ -178,8 +204,14 @@ class Store:
             if child.record is None and not child.children:
                 _LISTINGS.forget(children)
                 del children[level]
+                self.size -= _NODE + len(level)
         if not children:
             node.children = None
+
+
+def _no_larger(value: bytes, record: Record, before: Record) -> bool:
+    """Whether a value takes no more room than the one before, and its metadata little."""
+    return len(record) - len(value) < _FEW and len(value) <= before.value_size
 
 
 def levels_of(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ from ..link.meta import Meta
 from ..link.path import Path
 from .reach import Reach
 from .records import Record
-from .store import LIFETIME, RUN, Levels, Node, Outcome, Store
+from .store import LIFETIME, RUN, FullError, Levels, Node, Outcome, Store
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,8 +28,20 @@ type Tell = Callable[[Levels, Value, Meta], None]
 class Tree:
     """The one door through which the store is changed."""
 
-    def __init__(self, clock: Clock, root: Path = Path()) -> None:  # noqa: B008  immutable
-        """Take the installation's root: what does not fit below it is refused, whoever brings it."""
+    def __init__(
+        self,
+        clock: Clock,
+        root: Path = Path(),  # noqa: B008  immutable
+        *,
+        most: float = math.inf,
+    ) -> None:
+        """Take the installation's root, and how many bytes there may be.
+
+        What does not fit is refused, whoever brings it, but not what files say, nor reports of our own.
+        """
+        self.most = most
+        self.turned_away = 0
+        """How many writes had no room."""
         self.reach = Reach(root)
         self.store = Store()
         self.clock = clock
@@ -42,15 +54,12 @@ class Tree:
 
     def write(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
         """Carry out a command's write: kept on disk and published if it is newer. EncodeError."""
-        outcome, node = self._place(levels, encode(value), meta)
-        if outcome.stored:
-            node.kept = self.connection
-            self.tell(levels, value, meta)
-        return outcome
+        return self._write(levels, value, meta, self.most)
 
     def receive(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
         """Take what another server says: kept on disk if it is newer. EncodeError."""
-        outcome, node = self._place(levels, encode(value), meta)
+        most = math.inf if levels[:1] == [RUN] else self.most  # others say nothing of that
+        outcome, node = self._place(levels, encode(value), meta, most)
         if outcome.stored and levels[:1] != [RUN]:
             node.kept = -abs(node.kept)
         return outcome
@@ -60,7 +69,7 @@ class Tree:
 
         EncodeError.
         """
-        outcome, node = self._place(levels, encode(value), meta)
+        outcome, node = self._place(levels, encode(value), meta, self.most)
         if not retained:
             if outcome.stored and node.kept == self.connection:
                 node.kept = -self.connection
@@ -101,7 +110,7 @@ class Tree:
     def report(self, levels: Levels, message: Value, origin: str) -> None:
         """Write a node of our own; what cannot be written is not worth an exception."""
         try:
-            self.write(levels, message, Meta(origin, self.stamp(levels)))
+            self._write(levels, message, Meta(origin, self.stamp(levels)), math.inf)
         except EncodeError as err:
             _LOGGER.debug("Not reported: %s", err)
 
@@ -113,9 +122,20 @@ class Tree:
                 if not number % _SLICE:
                     await asyncio.sleep(0)
 
-    def _place(self, levels: Levels, value: bytes, meta: Meta) -> tuple[Outcome, Node]:
+    def _write(self, levels: Levels, value: Value, meta: Meta, most: float) -> Outcome:
+        outcome, node = self._place(levels, encode(value), meta, most)
+        if outcome.stored:
+            node.kept = self.connection
+            self.tell(levels, value, meta)
+        return outcome
+
+    def _place(self, levels: Levels, value: bytes, meta: Meta, most: float) -> tuple[Outcome, Node]:
         self.reach.check(levels, meta)
-        outcome, node = self.store.place(levels, value, meta)
+        try:
+            outcome, node = self.store.place(levels, value, meta, most=most)
+        except FullError:
+            self.turned_away += 1
+            raise
         if outcome.stored and levels[:1] != [RUN]:
             assert node.record is not None
             self.changes += 1

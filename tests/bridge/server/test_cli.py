@@ -94,6 +94,7 @@ async def test_within_the_bridge(broker: Mosquitto, tmp_path: File) -> None:
         (["--history", "run.x=1", "--save", "/tmp"], "history: run.x: what is below run is not"),
         (["--save", __file__], "the data need a directory"),
         (["--cycle", "-3"], "turns of -3 s"),
+        (["--most-data", "1"], "--most-data: 1 is too small"),
         (["--history-size", "much"], "--history-size: much is no size"),
     ],
 )
@@ -142,8 +143,19 @@ def test_history_on_the_command_line(tmp_path: File) -> None:
     """Several prefixes, each with its own rule."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    words = ["--history", "ems=2", "--history", ":=,500M", "--history-size", "1G"]
+    words = [
+        "--history",
+        "ems=2",
+        "--history",
+        ":=,500M",
+        "--history-size",
+        "1G",
+        "--most-data",
+        "64M",
+    ]
     config = configure(parser.parse_args([*words, "--save", str(tmp_path)]))
+    assert config.most_data == 64 << 20
+    assert configure(parser.parse_args([])).most_data == 512 << 20
     assert config.history is not None
     assert config.history.file == tmp_path / "history.db"
     assert config.history.keep == {"ems": Keep(age=172_800.0), "": Keep(size=500 << 20)}
@@ -167,9 +179,13 @@ def test_table(tmp_path: File) -> None:
     assert config.server.save == tmp_path / "data"
     assert parse(rest, DRIVERS, source="x").server is None
     past = {"save": "data", "history": {"a": 1, "b": {"days": 2, "size": "1M"}, ":": {"size": 1e6}}}
-    config = parse(rest | {"server": past | {"history_size": "2M"}}, DRIVERS, source="x")
+    config = parse(
+        rest | {"server": past | {"history_size": "2M", "most_data": "1G"}}, DRIVERS, source="x"
+    )
     assert config.server is not None
-    history = config.server.on(BrokerConfig(host="x"), Path("r")).history
+    made = config.server.on(BrokerConfig(host="x"), Path("r"))
+    history = made.history
+    assert made.most_data == 1 << 30
     assert history is not None
     assert history.size == 2 << 20
     assert history.keep == {
@@ -182,6 +198,7 @@ def test_table(tmp_path: File) -> None:
         *({"history": {"a": each}} for each in (0, True, "1", {}, {"days": 1, "x": 2})),
         {"history": {"a": {"size": []}}},
         {"history_size": "1"},
+        {"most_data": "much"},
     ):
         with pytest.raises(ConfigError, match="server"):
             parse(rest | {"server": wrong}, DRIVERS, source="x")
