@@ -9,7 +9,7 @@ from firmware_bridge.link.describe import parse_device
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
-from firmware_bridge.server.server import serving
+from firmware_bridge.server.server import Server, serving
 from tests.support.gates import ROOT, driven, entry, insider, outsider, runs
 from tests.support.wait import until
 
@@ -231,8 +231,9 @@ class TestWithOurServer:
     @staticmethod
     def serving(broker):
         address = BrokerConfig(host=broker.host, port=broker.port)
+        listeners = (Listener(port=0),)
         return serving(
-            ServerConfig(broker=address, root=ROOT, name="ours", listeners=(Listener(port=0),))
+            Server(ServerConfig(broker=address, root=ROOT, name="ours", listeners=listeners))
         )
 
     async def test_deletions_while_down(self, broker):
