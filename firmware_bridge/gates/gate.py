@@ -2,14 +2,23 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from math import inf
 from typing import Any, Final
 
 from ..link.client import Link
 from ..link.clock import Clock
 from ..link.codec import ABSENT, Value
-from ..link.errors import ConnectionLostError, DecodeError, EncodeError, LinkError, NoAnswerError
+from ..link.errors import (
+    ConnectionLostError,
+    DecodeError,
+    EncodeError,
+    LinkError,
+    NoAnswerError,
+    RefusedError,
+)
 from ..link.message import Message
 from ..link.meta import Meta, encode_meta, meta_object
 from ..link.path import Path
@@ -18,10 +27,11 @@ from .codecs import Null
 from .complaints import Complaints, shown
 from .counters import Counters
 from .decide import Decider
-from .entry import Entry
+from .entry import Entry, address
 from .flood import Flood
 from .node import LIVE, Action, Fault, Heard, Send, Told, Write
 from .outside import Outside
+from .probe import is_same
 from .table import One
 from .topics import unfit
 from .translation import Translation
@@ -62,8 +72,7 @@ class Gate:
         """Translate until a side is lost: LinkError. `on_running`: both sides have been read."""
         self._decider.begin()
         self._late.clear()
-        broker = self._entry.backend or self._link.config.broker
-        async with self._opened(broker) as outside:
+        async with self._opened(await self._broker()) as outside:
             self._outside = outside
             working = asyncio.ensure_future(self._work(outside, on_running))
             reporting = asyncio.ensure_future(self._complaints.run())
@@ -82,12 +91,23 @@ class Gate:
                 reporting.cancel()
                 await asyncio.wait([working, reporting])
 
+    async def _broker(self) -> BrokerConfig:
+        """Return which broker it is, if it may be."""
+        broker = self._entry.backend or self._link.config.broker
+        if self._entry.encrypted:
+            broker = replace(broker, tls=await asyncio.to_thread(ssl.create_default_context))
+        if self._entry.broker and await is_same(self._link, broker):
+            raise RefusedError(
+                f"backend: {self._entry.broker} is the installation's own broker under another "
+                f"address: write {address(self._link.config.broker)}"
+            )
+        return broker
+
     def _opened(self, broker: BrokerConfig) -> contextlib.AbstractAsyncContextManager[Outside]:
         return Outside.opened(
             broker,
             self._entry.dst,
             self._entry.origin,
-            encrypted=self._entry.encrypted,
             on_heard=self._heard,
             on_unfit=self._unfit,
         )

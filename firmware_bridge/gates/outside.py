@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Final, Self
 
 from ..link.errors import DecodeError, LinkError
@@ -49,14 +47,10 @@ class Outside:
         dst: Path,
         origin: str,
         *,
-        encrypted: bool,
         on_heard: OnHeard,
         on_unfit: OnUnfit,
     ) -> AsyncIterator[Self]:
         """Connect for as long as the context lasts. LinkError."""
-        if encrypted:
-            context = await asyncio.to_thread(ssl.create_default_context)
-            config = replace(config, tls=context)
         outside = cls(dst, origin, on_heard, on_unfit)
         session = await Session.open(
             config,

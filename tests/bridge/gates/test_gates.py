@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+import pytest
+
 from firmware_bridge.gates.show import COUNTS, LANGUAGES, description, device_id
 from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.describe import parse_device
@@ -11,6 +13,7 @@ from firmware_bridge.link.session import BrokerConfig
 from firmware_bridge.server.config import Listener, ServerConfig
 from firmware_bridge.server.server import Server, serving
 from tests.support.gates import ROOT, driven, entry, insider, outsider, runs
+from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.wait import until
 
 
@@ -61,6 +64,31 @@ async def test_not_a_way_out(broker, inside, outside):
         await until(lambda: outside.payloads("ext/a/js/x") == [b"1"])
         assert {each.topic for each in outside.heard} == {"ext/lock/state", "ext/a/js/x"}
         assert inside.message("loot.state") is None
+
+
+@pytest.mark.parametrize("acl", [None, "read", "write"])
+async def test_the_own_broker_under_another_address(acl):
+    """It is recognised by what is said there; nothing below the root is read or written."""
+    port = free_port()
+    rules = f"topic readwrite #\nuser u\ntopic {acl} #\n" if acl else None
+    listener = f"listener {port} 127.0.0.2\nallow_anonymous true\n"
+    with Mosquitto(
+        users={"u": "p"}, acl=rules, extra="allow_anonymous true", listeners=(listener,)
+    ) as broker:
+        backend = {"host": "127.0.0.2", "port": port, "username": "u", "password": "p"}
+        async with insider(broker) as inside:
+            await inside.set("secret", 1)
+            await inside.set("loot.device.fake", 1)
+            await inside.set("gate.loot", entry("loot", str(ROOT), backend=backend))
+            async with driven(broker, backends=(f"127.0.0.2:{port}",)) as gates:
+                await until(lambda: inside.message("error.gate.loot"))
+                assert inside.value("error.gate.loot")["msg"] == (
+                    f"backend: 127.0.0.2:{port} is the installation's own broker under another "
+                    f"address: write localhost:{broker.port}"
+                )
+                assert gates.jobs[Path("loot")].state == "backoff"
+                assert inside.message("loot.secret") is None
+                assert inside.message("device.fake") is None
 
 
 async def test_a_bomb(broker, inside, outside):
