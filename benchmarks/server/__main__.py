@@ -13,7 +13,7 @@ from benchmarks.throughput.wire import retain
 from tests.support.mosquitto import Mosquitto
 
 from .bulk import load, ready, retained, walk, write_file
-from .caller import connected
+from .caller import CallError, connected
 from .crowd import crowd
 from .plan import FULL, QUICK, Size, lines
 from .rates import KINDS, PATTERNS, rate, updates
@@ -111,13 +111,18 @@ def main() -> int:
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     found: Found = {}
+    broken = False
     for name in arguments.only or PARTS:
         print(f"{name} ...", file=sys.stderr, flush=True)
-        asyncio.run(PARTS[name](size, found))
+        try:
+            asyncio.run(PARTS[name](size, found))
+        except (CallError, OSError, TimeoutError) as err:
+            broken = True
+            print(f"{name} failed: {type(err).__name__} {err}", file=sys.stderr)
     table = list(lines(found, size))
     show(table)
     save(arguments.json, PACKAGES, found, table)
-    return int(missed(table))
+    return int(broken or missed(table))
 
 
 if __name__ == "__main__":

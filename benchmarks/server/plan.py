@@ -53,7 +53,7 @@ QUICK = Size(
 def lines(results: Results, size: Size) -> Iterator[Line]:
     """Return the table."""
     for part, rows in _TABLES.items():
-        if f"{part} ours" in results:
+        if f"{part} ours" in results and (part in _ALONE or f"{part} reference" in results):
             yield from rows(results, size)
 
 
@@ -157,6 +157,8 @@ def _crowd(results: Results, size: Size) -> Iterator[Line]:
     )
 
 
+_ALONE = ("retained", "crowd")
+"""What the reference is not measured with."""
 _TABLES: dict[str, Callable[[Results, Size], Iterator[Line]]] = {
     "calls": _calls,
     "updates": _updates,
