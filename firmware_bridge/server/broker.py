@@ -6,7 +6,6 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice, takewhile
 from typing import Final
 
 from ..link.clock import Backoff
@@ -22,10 +21,11 @@ from ..link.message import Message, decode_message
 from ..link.meta import Meta, decode_meta, encode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
+from .debts import Debts
 from .namesake import Namesake
-from .reach import COMPLAINT, check_time
-from .store import RUN, Levels
-from .tree import Tree
+from .reach import check_time
+from .store import PASSING, RUN, Levels
+from .tree import REPORTS, Tree
 from .witness import TOPIC, Standing, Witness
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ _RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
 _SETTLED: Final = 10.0  # seconds after which a session is no accident
 _ECHOES: Final = 100  # messages of our own that we know again
-_PASSING: Final = list(COMPLAINT)
-_MOST_OWED: Final = 200_000
 _PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
 _PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
 
@@ -85,8 +83,7 @@ class Broker:
         self._vouched = 0
         self._vouching = asyncio.Lock()
         self._own: deque[float] = deque(maxlen=_ECHOES)
-        self._owed: dict[str, None] = {}
-        self._doubts: dict[str, float] = {}
+        self._debts = Debts()
         self._complaints: set[tuple[str, bytes]] = set()
         self.sessions = 0
         """How many sessions there have been."""
@@ -121,7 +118,7 @@ class Broker:
     @property
     def owed(self) -> int:
         """How many nodes are to be published as soon as possible."""
-        return len(self._owed)
+        return len(self._debts)
 
     def tell(self, levels: Levels, value: Value, meta: Meta) -> None:
         """Publish a change: retained, unless it is below `run`; as soon as there is a session."""
@@ -129,15 +126,15 @@ class Broker:
         try:
             self.send(levels, value, meta, retain=retain)
         except ConnectionLostError:
-            if retain and len(self._owed) < _MOST_OWED:
-                self._owed["/".join(levels)] = None
+            if retain:
+                self._debts.note("/".join(levels))
         except LinkError as err:
             _LOGGER.warning("Not published: %s: %s", "/".join(levels), err)
 
     def learned(self, levels: Levels) -> None:
         """Take note of something newer that did not come from the broker: it may lack it."""
-        if len(self._doubts) < _MOST_OWED and levels[:3] != _PASSING:
-            self._doubts.setdefault("/".join(levels), self._tree.clock.monotonic())
+        if levels[:3] != REPORTS:
+            self._debts.doubt("/".join(levels), self._tree.clock.monotonic())
 
     def send(self, levels: Levels, value: Value, meta: Meta, *, retain: bool) -> None:
         """Publish at QoS 0. EncodeError, ConnectionLostError, RefusedError."""
@@ -161,27 +158,35 @@ class Broker:
         return meta.origin == self._name and meta.time in self._own
 
     async def supply(self) -> None:
-        """Have everything published that the broker is not known to retain."""
-        count = 0
+        """Have everything published that the broker is not known to retain, and should."""
+        count, session = 0, self.sessions
         for number, (levels, node) in enumerate(self._tree.store.nodes(), 1):
-            if self._tree.lacking(node) and levels[:3] != _PASSING:
-                self._owed["/".join(levels)] = None
-                count += 1
+            if self._tree.lacking(node) and levels[:3] != REPORTS:
+                topic = "/".join(levels)
+                if self._tree.outlived(node) and topic not in self._debts:
+                    self._tree.passed(levels, node)
+                else:
+                    self._debts.owe(topic)
+                    count += 1
             if not number % _SLICE:
                 await asyncio.sleep(0)
+        if session == self.sessions:
+            self._debts.survey(done=True)
         if count:
             _LOGGER.info("The broker lacks %d nodes, which it gets now", count)
 
     async def repair(self) -> None:
         """Publish what is owed to the broker, at a pace that others can bear; for ever."""
         while True:
-            await asyncio.sleep(_PACE if self._owed else _IDLE)
+            await asyncio.sleep(_PACE if self._debts else _IDLE)
+            await self._remember()
             session = self._session
             if session is None or session.closed:
                 continue
-            self._lose_patience()
+            patience = _PATIENCE if self.repairs else _PATIENCE_BEHIND
+            self._debts.fall_due(self._tree.clock.monotonic() - patience)
             try:
-                if self._owed:
+                if self._debts:
                     self._pay()
                     await session.barrier()
                 elif self._tree.clock.time() - self._witness.time > _RENEWAL:
@@ -193,10 +198,13 @@ class Broker:
         """Leave word at the broker that it has everything up to now, if there is news. LinkError."""
         async with self._vouching:
             session, changes = self._session, self._tree.changes
+            now = self._tree.clock.time()
             if session is None or self._vouched == changes:
                 return
+            complete = now if self._debts.paid else self._tree.complete
             try:
-                said = await asyncio.to_thread(self._witness.renew, self._tree.clock.time())
+                await asyncio.to_thread(self._tree.passing.save)
+                said = await asyncio.to_thread(self._witness.renew, now, complete=complete)
                 packet = self._packet(_levels(self._witness_topic), said, self._meta(), retain=True)
                 session.publish_nowait(packet)
                 await session.barrier()
@@ -221,24 +229,24 @@ class Broker:
             async with asyncio.timeout(2):
                 await session.close()
 
-    def _lose_patience(self) -> None:
-        """Owe what nobody has corrected in time: first it is the turn of the main server."""
-        until = self._tree.clock.monotonic() - (_PATIENCE if self.repairs else _PATIENCE_BEHIND)
-        late = list(takewhile(lambda doubt: doubt[1] <= until, self._doubts.items()))
-        for topic, _ in late:
-            del self._doubts[topic]
-            self._owed[topic] = None
+    async def _remember(self) -> None:
+        """Keep on disk what was said in passing, if there is news."""
+        if self._tree.passing.due:
+            try:
+                async with self._vouching:
+                    await asyncio.to_thread(self._tree.passing.save)
+            except OSError as err:
+                _LOGGER.debug("Not remembered: %s", err)
 
     def _pay(self) -> None:
         """Publish some of what is owed."""
         size = 0
-        topics = list(islice(self._owed, _TURN))
-        for topic in topics:
+        for topic in self._debts.next(_TURN):
             if size > _TURN_SIZE:
                 return
-            del self._owed[topic]
+            self._debts.pay(topic)
             node = self._tree.store.find(levels := _levels(topic))
-            if node is None or node.record is None:
+            if node is None or node.record is None or node.kept == PASSING:
                 continue
             size += len(node.record)
             self.supplied += self._tree.lacking(node)
@@ -268,6 +276,8 @@ class Broker:
             self._testimony, found = ABSENT, self._testimony
             if self._witness.judge(found) in (Standing.EMPTY, Standing.OLDER):
                 _LOGGER.warning("The broker has lost what it retained, or some of it")
+            self._tree.complete = self._witness.complete
+            self._debts.survey(done=False)
             await session.subscribe(f"{self._root}/#")
             await session.barrier()
             # Our own changes are in the tree already: their echo would only cost time. Some brokers do
@@ -311,9 +321,10 @@ class Broker:
             self._special("/".join(_levels(topic)), message, packet)
             if not packet.retain:
                 return
-        if message is None:
-            return
         levels = _levels(topic) if topic or packet.topic == self._root else [""]
+        if message is None:
+            self._garbled(levels, packet)
+            return
         try:
             meta = message.meta
             if packet.meta is None:
@@ -328,8 +339,8 @@ class Broker:
             return
         if older:
             self.learned(levels)
-        elif self._doubts and packet.retain:
-            self._doubts.pop("/".join(levels), None)
+        elif packet.retain:
+            self._debts.trust(levels)
 
     def _outweighed(self, levels: Levels, message: Message, packet: Publish) -> bool:
         """Whether what comes without a time, and may be old, counts for less than what is there."""
@@ -341,10 +352,17 @@ class Broker:
         same = node.record.holds(encode(message.value))
         if not same and self._witness.loses(node.record, node.time):
             return False
-        node.kept = self._tree.connection * (1 if same else -1)
-        if not same:
+        if same:
+            self._tree.retained(levels, node)
+        elif self._tree.differs(node):
             self.learned(levels)
         return True
+
+    def _garbled(self, levels: Levels, packet: Publish) -> None:
+        """Take note that the broker retains what nobody can understand."""
+        node = self._tree.store.find(levels)
+        if packet.retain and node is not None and node.record is not None:
+            self._tree.differs(node)
 
     def _decoded(self, topic: str, packet: Publish) -> Message | None:
         try:
@@ -374,7 +392,7 @@ class Broker:
         report |= {"val": packet.payload[:1000], "msg": str(problem)}
         if not topic.startswith("error/"):
             place = self._tree.reach.cut(_levels(topic))  # the report has the whole topic
-            levels = [*COMPLAINT, _kind(packet), *place]
+            levels = [*REPORTS, _kind(packet), *place]
             with contextlib.suppress(LinkError):
                 self.send(levels, report, self._meta(), retain=False)
 

@@ -84,6 +84,7 @@ class Commands:
             ("d", "list"): data.children,
             ("d", "walk"): data.walk,
             ("d", "hist"): past.answer,
+            ("d", "passing"): data.passing,
             ("e", "mon"): faults.monitor,
             ("i", "count"): trials.count,
             ("i", "echo"): trials.echo,

@@ -1,6 +1,7 @@
 """The commands below `d`: reading and writing nodes."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 from ..link.codec import ABSENT, Key, Value, encode
@@ -87,6 +88,15 @@ class DataCommands:
                 exchange.send((item,))
             else:
                 await request.send(item)
+        return None
+
+    async def passing(self, caller: str, request: Request) -> Answer:
+        """Send the paths of events: of nodes whose last message was not retained."""
+        only(_call(request), 0)
+        request.accept()
+        for topic in self._tree.passing:
+            with contextlib.suppress(DecodeError):
+                await request.send(Path.from_topic(topic) if topic else Path())
         return None
 
     # Writing

@@ -1,6 +1,7 @@
 """The server: tree, journal, clients, broker and the other servers, put together."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping
@@ -29,6 +30,7 @@ from .journal import Journal
 from .keys import Keys
 from .namesake import Namesake
 from .office import Office
+from .passing import Passing
 from .peers import Peers
 from .room import Room
 from .routes import Routes
@@ -54,7 +56,10 @@ class Server:
         self.config = config
         self.name = config.name
         self.clock = clock or SystemClock()
-        self.tree = Tree(self.clock, config.root, most=config.most_data)
+        file = config.journal.directory / "passing.json" if config.journal else None
+        self.tree = Tree(
+            self.clock, config.root, most=config.most_data, passing=Passing(self.clock, file)
+        )
         self.serving = asyncio.Event()
         """Set when clients can connect."""
         self._tokens = Tokens(anonymous=config.anonymous)
@@ -245,6 +250,7 @@ class Server:
             if self._stop.is_set():
                 return
         self._witness.load()
+        self.tree.recall()
         loaded = self.journal.loaded
         if loaded.complete and loaded.entries:
             self._patience = _START_FROM_FILES  # who wants to know more can wait for a stamp
@@ -318,6 +324,8 @@ class Server:
         await self.clients.close()
         if self.journal is not None:
             self.journal.close("Shutdown")
+            with contextlib.suppress(OSError):
+                self.tree.passing.save()
         if self.history is not None:
             await self.history.close()
 

@@ -18,6 +18,8 @@ from .records import Record, pack
 LIFETIME: Final = 100_000.0
 """Seconds for which a deletion is remembered."""
 RUN: Final = "run"
+PASSING: Final = -(1 << 60)
+"""Instead of a connection: the record came unretained, and is never to be retained."""
 type Levels = Sequence[str]
 
 
@@ -56,7 +58,10 @@ class Node:
         self.record: Record | None = None
         self.time = 0.0
         self.kept = 0
-        """In which connection the broker was seen to retain this record; negative: another one."""
+        """In which connection the broker was seen to retain this record; negative: another one.
+
+        0 if it came from elsewhere, or `PASSING`.
+        """
         self.children: dict[str, Node] | None = None
 
     @property
@@ -196,6 +201,7 @@ class Store:
             self.size -= len(node.record)
             node.record = None
             node.time = 0.0
+            node.kept = 0
             self.count -= 1
         if (children := node.children) is None:
             return

@@ -6,7 +6,7 @@ then finds nothing there.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -19,7 +19,7 @@ from ..link.frames import Reply
 from ..link.meta import Meta, meta_in, meta_object, meta_of
 from ..link.path import MAX_LEVELS, Path
 from .records import Record
-from .store import RUN, Levels, levels_of
+from .store import PASSING, RUN, Levels, levels_of
 from .tree import Tree
 
 _LOGGER = logging.getLogger(__name__)
@@ -63,8 +63,10 @@ async def agree(
     `learned` is told what came from there, and may be missing at the broker.
     """
     result = Agreement()
-    result.real = await _is_real(connection)
-    there = await _take(connection, tree, learned, result)
+    commands = await _commands(connection)
+    result.real = "hist" not in commands
+    passing = await _passing(connection) if "passing" in commands else frozenset()
+    there = await _take(connection, tree, passing, learned, result)
     newer = await _newer_here(tree, there)
     for number, levels in enumerate(newer, 1):
         if not number % _SLICE:
@@ -76,19 +78,31 @@ async def agree(
     return result
 
 
-async def _is_real(connection: Connection) -> bool:
-    """Tell whether the other one is a real server, by the commands that it lacks. LinkError."""
+async def _commands(connection: Connection) -> list[Value]:
+    """Return which streams of data the other one has: real servers lack some of ours. LinkError."""
     try:
         answer = await connection.request(("d", "dir_"), timeout=_PATIENCE)
     except RefusedError:
-        return True
+        return []
     commands = answer.keywords.get("s")
-    return not isinstance(commands, list) or "hist" not in commands
+    return commands if isinstance(commands, list) else []
+
+
+async def _passing(connection: Connection) -> Collection[str]:
+    """Return the topics of events: what the broker does not retain, though it has had it. LinkError."""
+    found: set[str] = set()
+    async with connection.open_stream(("d", "passing"), timeout=_PATIENCE) as stream:
+        async for item in _in_time(stream):
+            match item.arguments:
+                case (Path() | list() as path,):
+                    found.add("/".join(levels_of(Path.of(path))))
+    return found
 
 
 async def _take(
     connection: Connection,
     tree: Tree,
+    passing: Collection[str],
     learned: Callable[[Levels], None],
     result: Agreement,
 ) -> Times:
@@ -112,7 +126,8 @@ async def _take(
                     seen.add(place)
                     try:
                         known = _known(before, meta_in(meta, item.keywords))
-                        outcome = tree.receive(before, value, known)
+                        event = "/".join(before) in passing
+                        outcome = tree.receive(before, value, known, passing=event)
                     except (DecodeError, EncodeError) as err:
                         result.refused += 1
                         result.refusal = result.refusal or str(err)
@@ -120,7 +135,8 @@ async def _take(
                     there[place] = known.time
                     if outcome.stored:
                         result.taken += 1
-                        learned(before)
+                        if not event:
+                            learned(before)
                 case _:
                     raise DecodeError("not an item of a walk")
     return there
@@ -167,9 +183,10 @@ async def _give(
     connection: Connection, tree: Tree, levels: Levels, result: Agreement, us: str
 ) -> None:
     """Offer a node with its metadata; if it was deleted there unsaid, do so here. LinkError."""
+    node = tree.store.find(levels)
     record = _record(tree, levels)
-    if record is None:
-        return
+    if node is None or record is None or node.kept == PASSING:
+        return  # an event would be published there as a state
     path = Path.from_topic("/".join(levels)) if levels else Path()
     value, meta = record.unpack()
     said = meta_object(meta)

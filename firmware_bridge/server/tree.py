@@ -11,12 +11,15 @@ from ..link.codec import Value, encode
 from ..link.errors import EncodeError
 from ..link.meta import Meta
 from ..link.path import Path
-from .reach import Reach
+from .passing import Passing
+from .reach import COMPLAINT, Reach
 from .records import Record
-from .store import LIFETIME, RUN, FullError, Levels, Node, Outcome, Store
+from .store import LIFETIME, PASSING, RUN, FullError, Levels, Node, Outcome, Store
 
 _LOGGER = logging.getLogger(__name__)
 
+REPORTS: Final = list(COMPLAINT)
+"""Where everybody reports what it cannot understand, for those who listen, not to stay."""
 _PRUNING: Final = LIFETIME / 20
 _SLICE: Final = 2000  # nodes looked at in one go
 
@@ -34,6 +37,7 @@ class Tree:
         root: Path = Path(),  # noqa: B008  immutable
         *,
         most: float = math.inf,
+        passing: Passing | None = None,
     ) -> None:
         """Take the installation's root, and how many bytes there may be.
 
@@ -45,23 +49,32 @@ class Tree:
         self.reach = Reach(root)
         self.store = Store()
         self.clock = clock
+        self.passing = passing or Passing(clock)
+        """Events: topics whose last message was not to be retained."""
         self.log: Log = _nobody
         self.tell: Tell = _nobody_told
         self.remember: Remember = _nobody_remembers
         self.connection = 0
         """Which connection with the broker this is; counted from 1."""
+        self.complete = 0.0
+        """Up to which time the broker had everything, and has kept it; 0 if that is not known."""
         self.changes = 0
 
     def write(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
         """Carry out a command's write: kept on disk and published if it is newer. EncodeError."""
         return self._write(levels, value, meta, self.most)
 
-    def receive(self, levels: Levels, value: Value, meta: Meta) -> Outcome:
-        """Take what another server says: kept on disk if it is newer. EncodeError."""
+    def receive(
+        self, levels: Levels, value: Value, meta: Meta, *, passing: bool = False
+    ) -> Outcome:
+        """Take what another server says (`passing`: an event): kept on disk if newer. EncodeError."""
         most = math.inf if levels[:1] == [RUN] else self.most  # others say nothing of that
         outcome, node = self._place(levels, encode(value), meta, most)
         if outcome.stored and levels[:1] != [RUN]:
-            node.kept = -abs(node.kept)
+            if passing:
+                self.passed(levels, node)
+            elif node.kept != PASSING:
+                node.kept = -abs(node.kept)
         return outcome
 
     def hear(self, levels: Levels, value: Value, meta: Meta, *, retained: bool) -> bool:
@@ -71,20 +84,53 @@ class Tree:
         """
         outcome, node = self._place(levels, encode(value), meta, self.most)
         if not retained:
-            if outcome.stored and node.kept == self.connection:
-                node.kept = -self.connection
+            if outcome.stored:
+                self.passed(levels, node)
             return False
-        older = meta.time < node.time
-        node.kept = -self.connection if older else self.connection
-        return older
+        if meta.time < node.time:
+            return self.differs(node)
+        self.retained(levels, node)
+        return False
+
+    def retained(self, levels: Levels, node: Node) -> None:
+        """Take note that the broker retains what a node is, or will in a moment."""
+        if node.kept in (0, PASSING):
+            self.passing.discard("/".join(levels))
+        node.kept = self.connection
+
+    def differs(self, node: Node) -> bool:
+        """Take note that the broker retains something else; whether that is to be corrected."""
+        if node.kept == PASSING:
+            return False
+        node.kept = -self.connection
+        return True
+
+    def passed(self, levels: Levels, node: Node) -> None:
+        """Take note that what a node is was said in passing: an event, which is never retained."""
+        if node.kept != PASSING:
+            node.kept = PASSING
+            if levels[:3] != REPORTS:
+                self.passing.add("/".join(levels))
 
     def lacking(self, node: Node) -> bool:
-        """Whether the broker is not known to retain what a node is."""
-        if node.record is None:
+        """Whether the broker is not known to retain what a node is, and should."""
+        if node.record is None or node.kept in (PASSING, self.connection):
             return False
-        return node.kept == -self.connection or (
-            node.kept != self.connection and not node.record.deleted
-        )
+        return node.kept == -self.connection or not node.record.deleted
+
+    def outlived(self, node: Node) -> bool:
+        """Whether a node from a file was not retained by the broker when it last had everything."""
+        return not node.kept and node.time <= self.complete > 0
+
+    def recall(self) -> None:
+        """Know again which of the nodes from the files were said in passing."""
+        self.passing.load()
+        for topic in self.passing:
+            node = self.store.find(topic.split("/") if topic else [])
+            if node is None or node.record is None:
+                self.passing.discard(topic)
+            else:
+                node.kept = PASSING
 
     def restore(self, levels: Levels, value: Value, meta: Meta) -> None:
         """Take what a file says. EncodeError."""
@@ -125,7 +171,7 @@ class Tree:
     def _write(self, levels: Levels, value: Value, meta: Meta, most: float) -> Outcome:
         outcome, node = self._place(levels, encode(value), meta, most)
         if outcome.stored:
-            node.kept = self.connection
+            self.retained(levels, node)
             self.tell(levels, value, meta)
         return outcome
 

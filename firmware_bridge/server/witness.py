@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from enum import Enum
 from pathlib import Path as File
 from typing import Final, NamedTuple
@@ -10,12 +9,13 @@ from typing import Final, NamedTuple
 from ..link.codec import ABSENT, Value
 from ..link.identity import fresh_name
 from ..link.path import Path
+from .memory import remember
 from .records import Record
 
 TOPIC: Final = Path("run", "moat-bridge")
 """Below the root; the server's name follows."""
+_SENSELESS: Final = (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
 _NO_ORIGIN: Final = "via:"
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 class Standing(Enum):
@@ -31,10 +31,11 @@ class Standing(Enum):
 
 
 class _Mark(NamedTuple):
-    """A number and when it was left."""
+    """A number, when it was left, and up to which time the broker had everything then (0: unknown)."""
 
     number: int
     time: float
+    complete: float = 0.0
 
 
 class Witness:
@@ -47,7 +48,7 @@ class Witness:
         self._number = 0
         self._left: list[_Mark] = []
         self._certain = False
-        self._since = 0.0
+        self._since = self._complete = 0.0
         self.time = 0.0
         """When the last one was left."""
         self.standing = Standing.UNKNOWN
@@ -56,11 +57,11 @@ class Witness:
         """Read the file; if it cannot be understood, we have never been there."""
         if self._file is None:
             return
-        with contextlib.suppress(OSError, ValueError, TypeError, OverflowError):
+        with contextlib.suppress(*_SENSELESS):
             match json.loads(self._file.read_text()):
                 case {"lineage": str(lineage), "certain": bool(certain), "left": [_, *_] as marks}:
-                    left = [_Mark(int(number), float(time)) for number, time in marks]
-                    self._number, self.time = left[-1]
+                    left = [_Mark(int(mark[0]), *map(float, mark[1:3])) for mark in marks]
+                    self._number, self.time, _ = left[-1]
                     self._lineage, self._certain, self._left = lineage, certain, left
 
     def judge(self, found: Value) -> Standing:
@@ -71,15 +72,23 @@ class Witness:
                 there = [mark for mark in self._left if mark.number <= number]
                 self.standing = Standing.KEPT if there else Standing.OLDER
                 self._left, self._certain = there[-1:] or self._left[:1], True
-                self._since = self._left[0].time
+                self._since, self._complete = self._left[0][1:]
             case _ if found is ABSENT and self._certain:
                 self.standing = Standing.EMPTY
                 self._since = self._left[0].time
         return self.standing
 
-    def renew(self, now: float) -> Value:
-        """Return what to leave at the broker; it is remembered before. Raise OSError."""
-        mark = _Mark(self._number + 1, now)
+    @property
+    def complete(self) -> float:
+        """Up to which time the broker had everything, and has kept it; 0 if that is not known."""
+        return self._complete if self.standing is Standing.KEPT else 0.0
+
+    def renew(self, now: float, *, complete: float = 0.0) -> Value:
+        """Return what to leave at the broker, which has everything up to `complete`.
+
+        It is remembered before. Raise OSError.
+        """
+        mark = _Mark(self._number + 1, now, complete)
         left = [*self._left, mark]
         self._save(left, certain=self._certain)
         self._number, self.time, self._left = mark.number, now, left
@@ -106,10 +115,4 @@ class Witness:
     def _save(self, left: list[_Mark], *, certain: bool) -> None:
         if self._file is None:
             return
-        said = {"lineage": self._lineage, "certain": certain, "left": left}
-        temporary = self._file.with_name(f"{self._file.name}.tmp")
-        with os.fdopen(os.open(temporary, _NEW, 0o600), "w") as target:
-            json.dump(said, target)
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.rename(self._file)
+        remember(self._file, {"lineage": self._lineage, "certain": certain, "left": left})

@@ -158,7 +158,7 @@ async def test_descriptions(serve: Start, join: Start) -> None:
     assert set(there["d"]) == {"cl", "d", "e", "i", "s", "srv"}
     (below,) = await caller.call(["d", "dir_"])
     assert below["c"] == ["delete", "set"]
-    assert below["s"] == ["collect", "deltree", "get", "hist", "list", "search", "walk"]
+    assert below["s"] == ["collect", "deltree", "get", "hist", "list", "passing", "search", "walk"]
     about, _ = await caller.call(["d", "get", "doc_"])
     assert about["_d"]
     for odd in (["x", "dir_"], ["x", "doc_"], ["d", "x", "doc_"]):

@@ -54,6 +54,7 @@ async def meet(mine: Tree, theirs: Tree, learned: Any = lambda _: None) -> Agree
     server._patience = 0.0
     server.tree.store = theirs.store
     server.clients.commands.data._store = theirs.store
+    server.tree.passing = theirs.passing
     async with running(server.run()):
         await server.serving.wait()
         host, port = server.addresses[0]
@@ -87,6 +88,27 @@ async def test_both_ways() -> None:
     assert node.record is not None
     assert node.record.meta == Meta("me", 10.0)
     assert await meet(mine, theirs) == Agreement()
+
+
+async def test_events() -> None:
+    """They are known as such when they are taken over; given they are not, as that would make states."""
+    mine, theirs = Tree(SystemClock()), Tree(SystemClock())
+    fill(mine, {"bell": (1, 5.0), "state": (1, 5.0)})
+    fill(theirs, {"call": (1, 5.0), "seen": (1, 5.0), "a/b": (True, 5.0), "": ("x", 5.0)})
+    mine.hear(["bell"], 2, Meta("x", 6.0), retained=False)
+    for topic in ("call", "seen", "a/b", ""):
+        theirs.hear(topic.split("/") if topic else [], 2, Meta("x", 6.0), retained=False)
+    theirs.hear(["seen"], 3, Meta("x", 7.0), retained=True)
+    learned: list[str] = []
+    result = await meet(mine, theirs, lambda levels: learned.append("/".join(levels)))
+    assert result == Agreement(taken=4, given=1)
+    assert learned == ["seen"]
+    assert set(mine.passing) == {"bell", "call", "a/b", ""}
+    assert contents(mine)["call"] == (2, 6.0)
+    assert not mine.lacking(mine.store.find(["call"]) or mine.store.root)
+    assert "bell" not in contents(theirs)
+    mine.receive(["call"], 3, Meta("x", 8.0))
+    assert "call" in mine.passing, "nobody has said otherwise"
 
 
 NODES = st.dictionaries(

@@ -43,6 +43,26 @@ def test_what_is_found() -> None:
     assert witness.time == 20.0
 
 
+def test_complete(tmp_path: File) -> None:
+    """Up to when it had everything is remembered with each, and counts if that is what it has kept."""
+    witness = again(tmp_path / "broker.json")
+    assert witness.complete == 0.0
+    first = witness.renew(10.0, complete=10.0)
+    witness.confirm()
+    for each in (witness, again(tmp_path / "broker.json")):
+        assert each.judge(first) is Standing.KEPT
+        assert each.complete == 10.0
+        second = each.renew(20.0, complete=5.0)
+        assert (each.judge(second), each.complete) == (Standing.KEPT, 5.0)
+        assert (each.judge(first), each.complete) == (Standing.OLDER, 0.0)
+        assert (each.judge(ABSENT), each.complete) == (Standing.EMPTY, 0.0)
+    file = tmp_path / "broker.json"
+    file.write_text('{"lineage": "x", "certain": true, "left": [[3, 7.0]]}')
+    former = again(file)
+    assert former.judge({"lineage": "x", "number": 3}) is Standing.KEPT
+    assert former.complete == 0.0, "of a former version"
+
+
 def test_lost_on_its_way(tmp_path: File) -> None:
     """As long as nobody knows that the broker has got one, the one before is as good, as of its time."""
     witness = Witness(tmp_path / "broker.json")
