@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from firmware_bridge.link.clock import Backoff
 from firmware_bridge.link.codec import ABSENT, encode
 from firmware_bridge.link.direct import Endpoint, connect
-from firmware_bridge.link.errors import AuthenticationError
+from firmware_bridge.link.errors import AuthenticationError, ConnectionLostError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig, Session
@@ -369,25 +369,53 @@ async def test_name_is_taken(
     assert peer.heard("run/service/main/server/same") == said
 
 
-async def test_name_is_taken_by_a_closed_server(
-    serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("first", ["plain", "token", "encrypted"])
+@pytest.mark.parametrize("newcomer", ["plain", "token", "encrypted"])
+async def test_name_is_taken_whoever_gets_in(
+    serve: Start, tmp_path: File, caplog: pytest.LogCaptureFixture, first: str, newcomer: str
 ) -> None:
-    """It is heard by its greeting, though it only encrypts, and would not let us in."""
+    """It is heard by its greeting, though it only encrypts, or would not let the other one in."""
     identity = Authority().issue()
     (tmp_path / "server.pem").write_text(identity.certificate + identity.key)
     certificate = Certificate.read(tmp_path / "server.pem", None)
-    one = await serve(
-        "same",
-        listeners=(Listener(port=0, certificate=certificate),),
-        anonymous=False,
-        announce_token=False,
-        tokens={"me": "0123456789ab"},
-    )
+    token: Any = {"anonymous": False, "announce_token": False, "tokens": {"me": "0123456789ab"}}
+    kinds: Any = {
+        "plain": {},
+        "token": token,
+        "encrypted": token | {"listeners": (Listener(port=0, certificate=certificate),)},
+    }
+    one = await serve("same", **({"listeners": (Listener(port=0),)} | kinds[first]))
     await until(lambda: one.broker.connected)
-    other = await serve("same", wait=False, listeners=(Listener(port=0),))
+    await until(lambda: not one.office._unsaid)
+    other = await serve(
+        "same", wait=False, **({"listeners": (Listener(port=0),)} | kinds[newcomer])
+    )
     await until(lambda: "There is another server same" in caplog.text)
     assert not other.broker.connected
     assert one.broker.sessions == 1
+
+
+@pytest.mark.parametrize(
+    ("problem", "taken"),
+    [(AuthenticationError("protocol 9"), True), (ConnectionLostError("a web server"), False)],
+)
+async def test_name_at_somebody_odd(
+    serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch, problem: Exception, taken: bool
+) -> None:
+    """Whoever answers as servers do holds the name, even if we cannot read it; others do not."""
+    asked: list[Endpoint] = []
+
+    async def greeting(endpoint: Endpoint, **_: Any) -> str:
+        asked.append(endpoint)
+        raise problem
+
+    monkeypatch.setattr(namesake, "greeting", greeting)
+    where: Any = {"link": [{"host": "127.0.0.1", "port": 9}]}
+    await peer.say("run/service/main/server/same", where, time=5.0, origin="same")
+    server = await serve("same", wait=False)
+    await until(lambda: asked)
+    await until(lambda: server.serving.is_set(), timeout=20)
+    assert server.broker.connected is not taken
 
 
 async def test_name_is_wrested(
