@@ -8,11 +8,15 @@ from ..link.errors import EncodeError, LinkError
 from ..link.identity import IDS, PING
 from ..link.meta import Meta
 from .broker import Broker
-from .cleanup import HOST, ID, KEEPER, Cleanup
+from .cleanup import ERROR, HOST, ID, KEEPER, Cleanup
 from .store import RUN
 from .tree import Tree
 
 _PINGS: Final = f"{PING.topic}/"
+_ERRORS: Final = f"{ERROR}{KEEPER}".split("/")
+_LOOK: Final = 60.0  # seconds between two looks at old errors
+_FORGIVEN: Final = 600.0
+"""Seconds after which a service that nobody announces neither flaps nor fails to come up."""
 
 
 class Caretaker:
@@ -25,19 +29,21 @@ class Caretaker:
         self._broker = broker
         self._cleanup = Cleanup()
         self._silent: set[str] = set()
+        self._looked = float("-inf")
 
     def restart(self) -> None:
         """Give everybody time: we have not heard anything for a while."""
         self._cleanup.restart(self._tree.clock.monotonic())
 
-    def hear(self, topic: str, value: Value, *, retained: bool) -> None:
-        """Take a sign of life or death, an identity, or an announcement."""
+    def hear(self, topic: str, value: Value, *, retained: bool, origin: str = "") -> None:
+        """Take a sign of life or death, an identity, or an announcement, from whomever."""
         now = self._tree.clock.monotonic()
         if topic.startswith(_PINGS):
             name = topic.removeprefix(_PINGS)
             match value:
-                case {"up": bool(up)}:
-                    self._cleanup.ping(name, up=up, now=now)
+                case {"up": bool(up), **more}:
+                    orderly = more.get("state") == "closed"
+                    self._cleanup.ping(name, up=up, now=now, orderly=orderly)
                     if up:
                         self._silent.discard(name)
                     elif self._alive(ID + name):
@@ -48,7 +54,7 @@ class Caretaker:
         elif topic == KEEPER and retained:
             self._cleanup.keeper(value, now)
         elif topic.startswith(HOST) and retained:
-            self._cleanup.service(topic, value, now)
+            self._cleanup.service(topic, value, now, origin)
 
     def knows(self, client_id: str) -> bool:
         """Whether a client has an identity at the broker, and has not said goodbye."""
@@ -66,6 +72,8 @@ class Caretaker:
     def tidy(self, *, main: bool) -> None:
         """As the main server, remove what the dead have left, unless somebody else does."""
         self._silent = {name for name in self._silent if self._alive(ID + name)}
+        if main and not self._cleanup.kept:
+            self._forget_errors()
         actions = list(self._cleanup.due(self._tree.clock.monotonic()))
         if not main or not self._broker.connected or self._cleanup.kept:
             return
@@ -80,6 +88,21 @@ class Caretaker:
                     self._broker.send(levels, value, meta, retain=True)
                 else:
                     self._tree.write(levels, value, meta)
+
+    def _forget_errors(self) -> None:
+        """Take back what was wrong with services that nobody announces any more; "down" stays."""
+        if (now := self._tree.clock.monotonic()) < self._looked + _LOOK:
+            return
+        self._looked = now
+        path: list[str] = []
+        old = self._tree.clock.time() - _FORGIVEN
+        for kept, added, record in list(self._tree.store.walk(_ERRORS)):
+            path = path[:kept] + added
+            match record.value:
+                case {"msg": "flapping" | "not up"} if record.time < old:
+                    if not self._alive(HOST + "/".join(path)):
+                        levels = [*_ERRORS, *path]
+                        self._tree.report(levels, ABSENT, self._name)
 
     def _alive(self, topic: str) -> bool:
         node = self._tree.store.find(topic.split("/"))

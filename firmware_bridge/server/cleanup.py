@@ -79,16 +79,16 @@ class Cleanup:
         elif (client := self._clients.get(name)) is not None:
             client.identity = False
 
-    def ping(self, name: str, *, up: bool, now: float) -> None:
-        """Take note of a sign of life, or of death."""
+    def ping(self, name: str, *, up: bool, now: float, orderly: bool = False) -> None:
+        """Take note of a sign of life, or of death; `orderly`: it has said goodbye itself."""
         client = self._client(name, now)
         client.lost = False
         client.deadline = now + _SILENT
         if not up:
-            self._forget(name, client, now)
+            self._forget(name, client, now, orderly=orderly)
 
-    def service(self, topic: str, value: Value, now: float) -> None:
-        """Take note of an announcement, or of its withdrawal."""
+    def service(self, topic: str, value: Value, now: float, origin: str = "") -> None:
+        """Take note of an announcement, or of its withdrawal, and by whom."""
         place = self._places.get(topic)
         owner = _owner(value)
         match value, owner:
@@ -104,6 +104,8 @@ class Cleanup:
                     self._ended(topic, place, now)
                 self._places[topic] = _Place(owner, now, up, record)
                 self._client(owner, now).services.add(topic)
+            case _ if place is not None and place.down is None and place.owner == _spelled(origin):
+                self._left(topic, place)
             case _ if place is not None and place.down is None:
                 self._ended(topic, place, now)
                 if now - place.since < _STABLE:
@@ -139,18 +141,28 @@ class Cleanup:
         else:
             self._forget(name, client, now)
 
-    def _forget(self, name: str, client: _Client, now: float) -> None:
+    def _forget(self, name: str, client: _Client, now: float, *, orderly: bool = False) -> None:
         """Take everything away that somebody has left."""
         if client.identity:
             self._actions.append((ID + name, ABSENT))
         for topic in sorted(client.services):
             self._actions.append((topic, ABSENT))
-            self._places[topic].down = now + _DOWN
+            if orderly:
+                self._left(topic, self._places[topic])
+            else:
+                self._places[topic].down = now + _DOWN
         del self._clients[name]
 
     def _keep(self, topic: str) -> None:
         """Do not remove what somebody has announced anew."""
         self._actions = [action for action in self._actions if action != (topic, ABSENT)]
+
+    def _left(self, topic: str, place: _Place) -> None:
+        """Take note that somebody has left a place in order: nothing is wrong with it any more."""
+        if (client := self._clients.get(place.owner)) is not None:
+            client.services.discard(topic)
+        del self._places[topic]
+        self._actions.append((ERROR + topic, ABSENT))
 
     def _ended(self, topic: str, place: _Place, now: float) -> None:
         if (client := self._clients.get(place.owner)) is not None:
@@ -178,6 +190,12 @@ def _owner(said: Value) -> str | None:
     """Return whose id is in an announcement, as topics spell it."""
     match said:
         case {"id": str(name)}:
-            with contextlib.suppress(EncodeError):
-                return Path(name).topic
+            return _spelled(name)
+    return None
+
+
+def _spelled(name: str) -> str | None:
+    """Return an id as topics spell it."""
+    with contextlib.suppress(EncodeError):
+        return Path(name).topic
     return None

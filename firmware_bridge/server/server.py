@@ -345,7 +345,9 @@ class Server:
         elif topic.startswith(_MAIN):
             self.office.hear(topic.removeprefix(_MAIN), message)
         else:
-            self.caretaker.hear(topic, message.value, retained=packet.retain)
+            self.caretaker.hear(
+                topic, message.value, retained=packet.retain, origin=message.meta.origin
+            )
 
     def _is_ours(self, announcement: Value) -> bool:
         return self.office.is_ours(announcement)

@@ -8,6 +8,7 @@ import pytest
 from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.broker import Broker
 from firmware_bridge.server.caretaker import Caretaker
 from firmware_bridge.server.config import ServerConfig
 from firmware_bridge.server.server import Server
@@ -77,3 +78,43 @@ async def test_in_the_server(serve: Callable[..., Any], peer: Peer) -> None:
     await until(lambda: server.caretaker.silent)
     server.caretaker.tidy(main=True)
     assert peer.last("run/id/_2") == {"host": "x"}
+
+
+async def test_orderly_ends(serve: Callable[..., Any], peer: Peer) -> None:
+    """Who withdraws what it has announced, or says goodbye, leaves no error; who crashes does."""
+    server = await serve()
+    await until(lambda: server.election.main)
+    for name in ("a", "b", "c"):
+        await peer.say(f"run/id/_{name}", {"host": "x"}, time=1.0)
+        await peer.say(f"run/host/{name}", SAID | {"id": f"_{name}"}, time=1.0, origin=f"_{name}")
+    await peer.say("error/run/host/a", {"msg": "not up"}, time=1.0)
+    await peer.say("run/host/a", ABSENT, time=2.0, origin="_a")
+    await peer.say("run/ping/id/_b", DOWN, retain=False)
+    await until(lambda: peer.last("run/host/b") is ABSENT)
+    await until(lambda: peer.last("error/run/host/a") is ABSENT)
+    await peer.say("run/host/c", ABSENT, time=2.0, origin="_other")
+    await until(lambda: peer.heard("error/run/host/c"))
+    assert not peer.heard("error/run/host/b")
+    assert peer.heard("error/run/host/a") == [{"msg": "not up"}, ABSENT]
+
+
+async def test_errors_of_nobody(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that nobody has announced for long neither flaps nor fails to come up; it may be down."""
+    monkeypatch.setattr(Broker, "connected", True)
+    now = server.tree.clock.time()
+    said = {
+        "gone": ("flapping", 700.0),
+        "idle": ("not up", 700.0),
+        "lately": ("flapping", 500.0),
+        "down": ("down", 700.0),
+        "there": ("flapping", 700.0),
+    }
+    server.tree.receive(["run", "host", "h", "there"], SAID, Meta("x", now))
+    for name, (text, age) in said.items():
+        levels = ["error", "run", "host", "h", name]
+        server.tree.receive(levels, {"msg": text, "level": 4}, Meta("x", now - age))
+    left = set(said)
+    for main, expected in ((False, left), (True, left - {"gone", "idle"})):
+        server.caretaker.tidy(main=main)
+        nodes = server.tree.store.walk(["error", "run", "host", "h"])
+        assert {path[0] for _, path, _ in nodes} == expected

@@ -29,7 +29,8 @@ def alive(cleanup: Cleanup, start: int, end: int) -> list[tuple[float, str, Any]
 
 def replayed() -> tuple[list[tuple[float, str, Any]], list[tuple[float, str, Any]]]:
     """Play what the real service has heard to ours; return what both have written, and when."""
-    heard, theirs = [], []
+    heard: list[tuple[float, str, Any, str]] = []
+    theirs: list[tuple[float, str, Any]] = []
     for said in load("moat-link/host-cleanup")["messages"]:
         if "topic" not in said:
             continue
@@ -39,11 +40,15 @@ def replayed() -> tuple[list[tuple[float, str, Any]], list[tuple[float, str, Any
             said["topic"].removeprefix("ml/g7/"),
             decode(payload) if payload else ABSENT,
         )
-        (theirs if said.get("moat", "").startswith("srv-a-local") else heard).append(message)
+        origin = said.get("moat", "").partition("\\")[0]
+        if origin.startswith("srv-a-local"):
+            theirs.append(message)
+        else:
+            heard.append((*message, origin))
     cleanup, ours = Cleanup(), []
     for now in range(-1, 340):
         while heard and heard[0][0] <= now:
-            time, topic, value = heard.pop(0)
+            time, topic, value, origin = heard.pop(0)
             kind, _, name = topic.removeprefix("run/").partition("/")
             match kind:
                 case "ping":
@@ -51,14 +56,17 @@ def replayed() -> tuple[list[tuple[float, str, Any]], list[tuple[float, str, Any
                 case "id":
                     cleanup.identity(name, there=value is not ABSENT, now=time)
                 case _:
-                    cleanup.service(topic, value, time)
+                    cleanup.service(topic, value, time, origin)
         ours += [(float(now), *action) for action in cleanup.due(float(now))]
     return theirs, ours
 
 
+FLAPS = {"msg": "flapping", "level": 4, "data": {"up": True}}
 DIFFERENT = {
     ("error/run/host/vm/moat/link/server/srv-a", str(ABSENT)): "a server that is not ours",
     ("error/run/host/h/b", str(ABSENT)): "cleared when it is up, not 60 s after it was not",
+    ("error/run/host/h/d", str(FLAPS)): "its owner has withdrawn it, which is no fault",
+    ("error/run/host/h/d", str(ABSENT)): "so there is nothing wrong with it any more",
 }
 """What the real service does otherwise than ours, and why."""
 
@@ -135,6 +143,43 @@ def test_says_goodbye() -> None:
     cleanup.identity("_1", there=False, now=6.0)
     cleanup.service("run/host/x", ABSENT, 6.0)
     assert due(cleanup, 100, 6) == [(20.0, "error/run/host/x", {"msg": "down", "level": 4})]
+
+
+def test_says_goodbye_in_order() -> None:
+    """Who closes leaves nothing, and takes back what was wrong; what it has left is cleared away."""
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.service("run/host/y", SAID, 0.0)
+    cleanup.service("run/host/y", ABSENT, 4.0, "_1")
+    assert due(cleanup, 4, 4) == [(4.0, "error/run/host/y", ABSENT)]
+    cleanup.ping("_1", up=False, now=5.0, orderly=True)
+    assert due(cleanup, 1000, 5) == [
+        (5.0, "run/id/_1", ABSENT),
+        (5.0, "run/host/x", ABSENT),
+        (5.0, "error/run/host/x", ABSENT),
+    ]
+    cleanup.service("run/host/x", ABSENT, 1001.0, "_1")
+    assert due(cleanup, 1100, 1001) == []
+
+
+def test_withdrawn_by_its_owner() -> None:
+    """Soon or late, again and again: it may come and go. Somebody else may not take it away."""
+    cleanup = Cleanup()
+    for now in range(0, 10, 2):
+        cleanup.service("run/host/x", SAID, float(now))
+        cleanup.service("run/host/x", ABSENT, now + 1.0, "_1")
+    assert {each[1:] for each in due(cleanup, 9)} == {("error/run/host/x", ABSENT)}
+    cleanup.service("run/host/x", SAID | {"id": "a:b/c"}, 10.0)
+    assert alive(cleanup, 10, 80) == [(70.0, "error/run/host/x", ABSENT)]
+    cleanup.service("run/host/x", ABSENT, 80.0, "a:b/c")
+    assert due(cleanup, 200, 80) == [(80.0, "error/run/host/x", ABSENT)]
+    cleanup.service("run/host/x", SAID, 200.0)
+    alive(cleanup, 200, 270)
+    cleanup.service("run/host/x", ABSENT, 270.0, "_2")
+    assert due(cleanup, 290, 270) == [
+        (285.0, "error/run/host/x", {"msg": "down", "level": 4}),
+    ]
 
 
 def test_replaced_at_once() -> None:
