@@ -516,6 +516,7 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> ConfigFlow
     )
 
 
+@pytest.mark.no_server("tells of one that does not answer")
 async def test_reconfigure(
     hass: HomeAssistant, home: Peer, broker: Mosquitto, no_setup: None
 ) -> None:
