@@ -137,6 +137,7 @@ async def test_pace() -> None:
         mine._rounds = rounds
         mine.announced("srv1", server.announcement)
         await until(lambda: "srv1" in mine.agreed)
+        assert mine.connection("srv1").pace is not None
         assert rounds.who is mine.connection("srv1").pace
 
 
