@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -9,17 +10,24 @@ from contextlib import asynccontextmanager
 from pathlib import Path as File
 from typing import Final
 
+from ..link.alike import alike
 from ..link.client import Link, LinkConfig
 from ..link.codec import Key, Value
 from ..link.errors import DecodeError, LinkError, NotFoundError, RefusedError
+from ..link.message import Message
 from ..link.path import Path
 from ..terminal import safe
+from .circles import Circles
 from .entry import DRIVER, Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES
 from .show import COUNTS
 from .translation import CONV
 
+ERRORS: Final = Path("error") / PLACE
 _PATIENCE: Final = 10.0
+_SOON: Final = 5.0
+"""Seconds within which a gate that somebody drives usually runs."""
+_LOOK: Final = 0.2
 
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
@@ -111,9 +119,40 @@ async def _add(link: Link, options: argparse.Namespace) -> None:
     if isinstance(wanted.codec, Path):
         await _check_table(link, wanted.codec)
     known = await _check_rivals(link, options.name, wanted)
-    await link.set(PLACE / options.name, entry)
-    done = "changed" if known else "added"
-    sys.stdout.write(f"{safe(f'{options.name} {done}: {wanted.src} <-> {wanted.dst}')}\n")
+    same = known is not None and alike(known.value, entry)
+    written = await link.set(PLACE / options.name, entry)
+    done = "added" if known is None else "changed"
+    told = f"{options.name} {done}: {wanted.src} <-> {wanted.dst}"
+    sys.stdout.write(f"{safe(told)}\n")
+    state = await _state(link, options.name, 0.0 if same else written.meta.time)
+    sys.stdout.write(f"{safe(state)}\n")
+
+
+async def _state(link: Link, name: Path, since: float) -> str:
+    """Return how a gate is, in a sentence; wait for it if it is just being started."""
+    said: Value = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SOON):
+            while True:
+                error, service = [await _newer(link, at / name, since) for at in (ERRORS, SERVICES)]
+                if isinstance(service, dict):
+                    said = service.get("value")
+                if said == "running":
+                    return "It runs."
+                if isinstance(error, dict):
+                    return f"It does not run: {error.get('msg')!s}"
+                await asyncio.sleep(_LOOK)
+    if said is not None:
+        return f"It does not run yet: {said!s}"
+    return "Nothing drives it now: `moat-bridge gates` does, and a server of ours."
+
+
+async def _newer(link: Link, path: Path, since: float) -> Value:
+    """Return what has been written at a node since then; None if nothing has."""
+    with contextlib.suppress(NotFoundError):
+        message = await link.get(path)
+        return message.value if message.meta.time > since else None
+    return None
 
 
 async def _check_table(link: Link, table: Path) -> None:
@@ -123,29 +162,21 @@ async def _check_table(link: Link, table: Path) -> None:
     raise NotFoundError(f"there is no table at {CONV / table}: write its patterns there first")
 
 
-async def _check_rivals(link: Link, path: Path, wanted: Entry) -> bool:
-    """RefusedError if another gate does the same already; tell whether this one is there."""
-    known = False
-    async for message in link.walk(PLACE, min_depth=1):
-        if not is_ours(message.value):
-            continue
+async def _check_rivals(link: Link, path: Path, wanted: Entry) -> Message | None:
+    """RefusedError if it would loop with other gates; return the entry that is there already."""
+    there = [each async for each in link.walk(PLACE, min_depth=1) if is_ours(each.value)]
+    known, circles = None, Circles()
+    for message in sorted(there, key=lambda each: (each.meta.time, each.topic)):
         name = message.path.relative_to(PLACE)
         if name == path:
-            known = True
+            known = message
             continue
-        try:
+        with contextlib.suppress(EntryError):
             other = parse(name, message.value, link.config.root, link.config.broker)
-        except EntryError:
-            continue
-        if (other.src, other.dst, _where(other)) == (wanted.src, wanted.dst, _where(wanted)):
-            raise RefusedError(
-                f"gate {name} is between {wanted.src} and {wanted.dst} already, and both would write"
-            )
+            circles.add(name, other)
+    if (problem := circles.add(path, wanted)) is not None:
+        raise RefusedError(problem)
     return known
-
-
-def _where(entry: Entry) -> tuple[str, int] | None:
-    return (entry.backend.host, entry.backend.port) if entry.backend is not None else None
 
 
 def _backend(options: argparse.Namespace) -> dict[Key, Value]:
@@ -170,6 +201,9 @@ async def _remove(link: Link, options: argparse.Namespace) -> None:
     except NotFoundError:
         raise NotFoundError(f"there is no gate {options.name}") from None
     await link.delete(PLACE / options.name)
+    with contextlib.suppress(NotFoundError):
+        await link.get(ERRORS / options.name)
+        await link.clear_error(PLACE / options.name)
     sys.stdout.write(f"{safe(str(options.name))} removed\n")
 
 

@@ -128,7 +128,11 @@ async def test_added_listed_removed(broker, inside, outside):
     async with bridge(broker, "gates"):
         codec = json.dumps({"kind": "bool", "true": "AN", "false": "AUS"})
         words = ("add", "lamps", "home", "ext.lamps", "--codec", codec)
-        assert await gates(broker, *words) == (0, "lamps added: home <-> ext.lamps\n", "")
+        assert await gates(broker, *words) == (
+            0,
+            "lamps added: home <-> ext.lamps\nIt runs.\n",
+            "",
+        )
         await runs(inside, "lamps", 20)
         await inside.set("home.a", True)
         await until(lambda: outside.payloads("ext/lamps/a") == [b"AN"])
@@ -138,7 +142,7 @@ async def test_added_listed_removed(broker, inside, outside):
         assert out.startswith("lamps: home <-> ext.lamps, {'kind': 'bool'")
         assert out.endswith(": running, in 0, out 1, errors 0\n")
         changed = await gates(broker, *words, "--speed", "0")
-        assert changed == (0, "lamps changed: home <-> ext.lamps\n", "")
+        assert changed == (0, "lamps changed: home <-> ext.lamps\nIt runs.\n", "")
         assert await gates(broker, "remove", "lamps") == (0, "lamps removed\n", "")
         await until(lambda: inside.message("run.host.gate.lamps") is None)
     assert await gates(broker, "remove", "lamps") == (1, "", "there is no gate lamps\n")
@@ -180,12 +184,29 @@ async def test_another_broker_is_added(broker, inside, tmp_path):
     }
 
 
+async def test_says_what_becomes_of_it(broker, inside):
+    """Why it does not run, or that nothing drives it; removed, it leaves no error."""
+    words = ("add", "js", "home", "ext.js", "--codec", "json")
+    code, out, _ = await gates(broker, *words)
+    assert code == 0
+    assert out.startswith("js added: home <-> ext.js\nNothing drives it now: `moat-bridge gates`")
+    async with bridge(broker, "gates", "--allow", "plugs"):
+        await until(lambda: inside.message("error.gate.js"), 20)
+        code, out, _ = await gates(broker, *words)
+        assert code == 0
+        assert "It does not run: dst: ext.js is not among the topics" in out
+        assert await gates(broker, "remove", "js") == (0, "js removed\n", "")
+        await until(lambda: inside.message("error.gate.js") is None)
+
+
 async def test_no_second_gate_of_the_same(broker, inside):
     """Both would write; another place or another broker is another matter."""
     await inside.set("gate.js", entry())
     same = ("home", "ext.js", "--codec", "json")
-    told = "gate js is between home and ext.js already, and both would write\n"
+    told = "src home and dst ext.js overlap those of gate js: that would loop\n"
     assert await gates(broker, "add", "again", *same) == (1, "", told)
+    inner = await gates(broker, "add", "again", "home.x", "ext", "--codec", "json")
+    assert inner == (1, "", told.replace("home", "home.x").replace("ext.js", "ext"))
     assert (await gates(broker, "add", "again", *same, "--broker", "far"))[0] == 0
     assert (await gates(broker, "add", "other", "home", "ext.other", "--codec", "json"))[0] == 0
     assert (await gates(broker, "add", "js", *same))[0] == 0
