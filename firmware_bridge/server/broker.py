@@ -25,6 +25,7 @@ from .debts import Debts
 from .namesake import Namesake
 from .reach import check_time
 from .store import PASSING, RUN, Levels
+from .suspects import Suspects
 from .tree import REPORTS, Tree
 from .witness import TOPIC, Standing, Witness
 
@@ -84,6 +85,7 @@ class Broker:
         self._vouching = asyncio.Lock()
         self._own: deque[float] = deque(maxlen=_ECHOES)
         self._debts = Debts()
+        self._suspects: Suspects[str] = Suspects()
         self._complaints: set[tuple[str, bytes]] = set()
         self.sessions = 0
         """How many sessions there have been."""
@@ -189,10 +191,12 @@ class Broker:
                 if self._debts:
                     self._pay()
                     await session.barrier()
+                    self._suspects.arrived()
                 elif self._tree.clock.time() - self._witness.time > _RENEWAL:
                     await self.vouch()
             except LinkError as err:
                 _LOGGER.debug("The broker: %s", err)
+                self._judge()
 
     async def vouch(self) -> None:
         """Leave word at the broker that it has everything up to now, if there is news. LinkError."""
@@ -238,13 +242,23 @@ class Broker:
             except OSError as err:
                 _LOGGER.debug("Not remembered: %s", err)
 
+    def _judge(self) -> None:
+        """Note that the session has ended, perhaps because of what was under way."""
+        if (topic := self._suspects.lost()) is not None:
+            _LOGGER.error("Not published any more, the broker hangs up on it: %s", topic)
+
     def _pay(self) -> None:
         """Publish some of what is owed."""
         size = 0
-        for topic in self._debts.next(_TURN):
+        paid: list[str] = []
+        for topic in list(self._suspects.choose(self._debts.next(_TURN))):
             if size > _TURN_SIZE:
-                return
+                break
             self._debts.pay(topic)
+            if topic in self._suspects:
+                continue
+            paid.append(topic)
+            self._suspects.sent(paid)
             node = self._tree.store.find(levels := _levels(topic))
             if node is None or node.record is None or node.kept == PASSING:
                 continue
