@@ -58,6 +58,7 @@ def described(config: ServerConfig) -> Iterator[str]:
     else:
         sync = config.journal.sync
         yield f"Keeps the data in {config.journal.directory}, synced every {sync:g} s"
+    yield f"Holds up to {_size(config.most_data)} of data"
     if config.history is not None:
         rules = (
             f"{Path.from_topic(prefix) if prefix else ':'} {_rule(rule)}"
