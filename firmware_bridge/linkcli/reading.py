@@ -64,12 +64,12 @@ async def walk(link: Link, screen: Screen, options: argparse.Namespace) -> None:
 async def monitor(link: Link, screen: Screen, options: argparse.Namespace) -> None:
     """Show a subtree, a mark, and what changes, until the user has seen enough."""
     changes: asyncio.Queue[tuple[Message | None, bool]] = asyncio.Queue()
-    live = False
+    marked, live = False, options.new  # without a snapshot all is news, also before the mark
 
     def mark() -> None:
-        nonlocal live
-        if not live:
-            live = True
+        nonlocal marked, live
+        if not marked:
+            marked = live = True
             changes.put_nowait((None, True))
 
     watch = link.watch(
