@@ -69,13 +69,18 @@ class Caretaker:
         """How many clients have said goodbye, but still have an identity."""
         return len(self._silent)
 
+    @property
+    def relieved(self) -> bool:
+        """Whether the real cleanup service does this work."""
+        return self._cleanup.kept
+
     def tidy(self, *, main: bool) -> None:
         """As the main server, remove what the dead have left, unless somebody else does."""
         self._silent = {name for name in self._silent if self._alive(ID + name)}
-        if main and not self._cleanup.kept:
+        if main and not self.relieved:
             self._forget_errors()
         actions = list(self._cleanup.due(self._tree.clock.monotonic()))
-        if not main or not self._broker.connected or self._cleanup.kept:
+        if not main or not self._broker.connected or self.relieved:
             return
         for topic, value in actions:
             levels = topic.split("/")

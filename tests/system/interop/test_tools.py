@@ -94,7 +94,7 @@ CHANGING: Final = (
     (re.compile(r"/tmp/moat-server-\w+"), "DIRECTORY"),
     (re.compile(r"port: \d+|token: \w+"), "PLACE"),
     (re.compile(r"Root dataset:\n'test'\n---\n"), ""),  # it comes when the broker sends it
-    (re.compile(r"(?m)^- hist\n"), ""),  # the one command that only ours has
+    (re.compile(r"(?m)^- (hist|passing)\n"), ""),  # the commands that only ours has
 )
 
 

@@ -315,7 +315,7 @@ OURS: dict[str, str] = {
     "walk": "a time of zero is one like any other",
     "list plain": _EMPTY,
     "list array": _EMPTY,
-    "d dir": "d.hist is ours",
+    "d dir": "d.hist and d.passing are ours",
     "get doc": "another text",
     "deltree": _REFUSED,
     "save": _REFUSED,

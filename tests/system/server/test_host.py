@@ -54,7 +54,7 @@ async def test_real_service(serve: Start, real: MoatServer, broker: Mosquitto) -
     gone = Gone(session)
     await session.subscribe(f"{TOP}/#")
     async with real.process("host", "run", "-m", service=":") as service:
-        await until(lambda: ours.cleanup.kept, timeout=20)
+        await until(lambda: ours.caretaker.relieved, timeout=20)
         await gone.leave("_first")
         await until(
             lambda: [gone.hear(each) for each in heard] and "run/id/_first" in gone.removed, 30
@@ -62,7 +62,7 @@ async def test_real_service(serve: Start, real: MoatServer, broker: Mosquitto) -
         assert gone.removed["run/id/_first"] != "ours"
         service.kill()
         await service.wait()
-        await until(lambda: not ours.cleanup.kept, timeout=40)
+        await until(lambda: not ours.caretaker.relieved, timeout=40)
         await gone.leave("_second")
         await until(
             lambda: [gone.hear(each) for each in heard] and "run/id/_second" in gone.removed, 30
