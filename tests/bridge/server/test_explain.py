@@ -1,7 +1,6 @@
 """The server in words."""
 
 import errno
-import fcntl
 import os
 import socket
 from pathlib import Path as File
@@ -11,6 +10,7 @@ import pytest
 from firmware_bridge.__main__ import main
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server import explain
 from firmware_bridge.server.config import ServerOptions
 from firmware_bridge.server.explain import described, reason
 from firmware_bridge.server.lock import Lock, LockedError
@@ -41,14 +41,18 @@ def test_everything(tmp_path: File) -> None:
         save=tmp_path,
         sync=0.5,
         history={prefix: parse_rule(rule) for prefix, rule in rules.items()},
-        history_size=64 << 10,
+        history_size=1000,
+        peer_token="cellar",
+        listen=["127.0.0.1:0"],
+        unix=["/run/moat.sock"],
     )
     assert list(described(options.on(BROKER, Path("moat"))))[1:] == [
-        "Listens at 127.0.0.1:27587",
+        "Listens at /run/moat.sock, 127.0.0.1:any port",
         "Lets in: the tokens of cellar, tablet",
+        "Logs in at other servers with the token of cellar",
         f"Keeps the data in {tmp_path}, synced every 0.5 s",
         "Holds up to 512M of data",
-        "Remembers : 30 days, ems.meter 7 days up to 500M, error up to 1.5G; 64K in all",
+        "Remembers : 30 days, ems.meter 7 days up to 500M, error up to 1.5G; 1000 in all",
     ]
 
 
@@ -67,6 +71,13 @@ def test_port_in_use() -> None:
     assert reason(error) == f"{place} is in use"
 
 
+def test_a_process_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may end between two looks."""
+    monkeypatch.setattr(explain, "_listening", lambda port: 2**31)
+    error = OSError(errno.EADDRINUSE, "Address already in use", "127.0.0.1:1")
+    assert reason(error) == "127.0.0.1:1 is in use: process 2147483648"
+
+
 def test_directory_in_use(tmp_path: File) -> None:
     lock = Lock(tmp_path)
     lock.take()
@@ -79,7 +90,6 @@ def test_directory_in_use(tmp_path: File) -> None:
     assert reason(caught.value) == f"{tmp_path} is in use by another server"
     missing = LockedError(errno.EWOULDBLOCK, "used", str(tmp_path / "none"))
     assert reason(missing) == f"{tmp_path}/none is in use by another server"
-    assert fcntl.LOCK_EX
 
 
 def test_what_linux_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
