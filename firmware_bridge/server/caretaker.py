@@ -1,5 +1,6 @@
 """Clears away what dead clients have left, and knows which clients are there."""
 
+import asyncio
 import contextlib
 from typing import Final
 
@@ -30,6 +31,8 @@ class Caretaker:
         self._cleanup = Cleanup()
         self._silent: set[str] = set()
         self._looked = float("-inf")
+        self.urgent = asyncio.Event()
+        """There is something to `tidy` at once: whoever follows the dead must find the place free."""
 
     def restart(self) -> None:
         """Give everybody time: we have not heard anything for a while."""
@@ -55,6 +58,8 @@ class Caretaker:
             self._cleanup.keeper(value, now)
         elif topic.startswith(HOST) and retained:
             self._cleanup.service(topic, value, now, origin)
+        if self._cleanup.pending:
+            self.urgent.set()
 
     def knows(self, client_id: str) -> bool:
         """Whether a client has an identity at the broker, and has not said goodbye."""
@@ -76,6 +81,7 @@ class Caretaker:
 
     def tidy(self, *, main: bool) -> None:
         """As the main server, remove what the dead have left, unless somebody else does."""
+        self.urgent.clear()
         self._silent = {name for name in self._silent if self._alive(ID + name)}
         if main and not self.relieved:
             self._forget_errors()

@@ -61,6 +61,11 @@ class Cleanup:
         self._keeper: str | None = None
 
     @property
+    def pending(self) -> bool:
+        """Whether there is something to write that waits for no time to pass."""
+        return bool(self._actions)
+
+    @property
     def kept(self) -> bool:
         """Whether somebody else clears away: announced, and not silent for too long."""
         return self._keeper in self._clients

@@ -309,7 +309,8 @@ class Server:
                 expired = self.clock.monotonic()
                 if self.election.main:
                     self.clients.commands.faults.expire(self.name, self.config.forget_errors)
-            await asyncio.sleep(_TIDY)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.caretaker.urgent.wait(), _TIDY)
 
     async def _end(self) -> None:
         await self.doors.close()

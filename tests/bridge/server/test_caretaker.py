@@ -118,3 +118,18 @@ async def test_errors_of_nobody(server: Server, monkeypatch: pytest.MonkeyPatch)
         server.caretaker.tidy(main=main)
         nodes = server.tree.store.walk(["error", "run", "host", "h"])
         assert {path[0] for _, path, _ in nodes} == expected
+
+
+async def test_a_place_is_free_at_once(
+    serve: Callable[..., Any], peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the dead have announced goes with the news: a successor must not see it go later."""
+    monkeypatch.setattr("firmware_bridge.server.server._TIDY", 3600.0)
+    server = await serve()
+    await until(lambda: server.election.main)
+    await peer.say("run/id/_1", {"host": "x"}, time=1.0)
+    await peer.say("run/host/x", SAID, time=1.0)
+    await until(lambda: server.tree.store.find(["run", "host", "x"]))
+    await peer.say("run/ping/id/_1", {"up": False, "state": "will"}, retain=False)
+    await until(lambda: peer.last("run/host/x") is ABSENT)
+    assert not server.caretaker.urgent.is_set()
