@@ -9,7 +9,7 @@ from .moat import ROOT, MoatServer
 class OurServer(MoatServer):
     """One `moat-bridge server`, at the addresses that the real tools are configured for."""
 
-    sign = " listens at "
+    sign = " is the main server now"  # as the real one, when it has announced itself
 
     @override
     def command(self, *, first: bool = False) -> list[str]:
