@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path as File
 from typing import Any, override
 
 import pytest
@@ -20,6 +22,8 @@ from firmware_bridge.link.errors import (
 from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.rpc import StreamEndedError
+from firmware_bridge.link.transport import tls_context
+from tests.support.certificates import Authority
 from tests.support.wait import until
 from tests.support.wires import Raw, connected
 
@@ -508,6 +512,17 @@ class Silent(asyncio.Transport):
         return True
 
 
+async def test_loss_with_much_to_send() -> None:
+    """What can never be sent holds nobody up afterwards."""
+    connection = Connection()
+    async with Raw.facing(connection):
+        connection.begin(("x",), (bytes(40_000),)).discard()
+        connection.abort("enough")
+        assert connection.unsent == 0
+        with pytest.raises(ConnectionLostError, match="enough"):
+            await connection.call(("y",))
+
+
 async def test_loss_for_a_reason() -> None:
     """The reason of the operating system is kept."""
     connection = Connection()
@@ -548,6 +563,25 @@ async def test_close_says_what_is_left() -> None:
         pending.discard()
         await connection.close()
         assert [await raw.receive() for _ in range(3)] == [[0, ["x"]], [2, -3], []]
+
+
+async def test_closed_after_the_end_of_tls(tmp_path: File) -> None:
+    """An encrypted connection that was cut off, and then closed, can still be asked and listened to."""
+    authority = Authority()
+    issued = authority.issue()
+    (tmp_path / "pem").write_text(issued.certificate + issued.key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "pem")
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(Connection, "127.0.0.1", 0, ssl=context) as server:
+        host, port = server.sockets[0].getsockname()
+        transport, connection = await loop.create_connection(
+            Connection, host, port, ssl=tls_context(authority.certificate)
+        )
+        connection.abort()
+        await connection.close()
+        assert connection.unsent == 0
+        transport.resume_reading()
 
 
 async def test_close_while_streams_linger(link: Connection, service: Service) -> None:

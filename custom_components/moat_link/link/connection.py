@@ -208,7 +208,8 @@ class Connection(asyncio.BufferedProtocol):
         """Say what is left to say, then end everything; `reason` is for those who wait."""
         if self._transport is not None:
             self._flush()
-            self._transport.close()
+            if not self._transport.is_closing():  # a second time, TLS forgets what it needs later
+                self._transport.close()
         self.abort(reason)
         if tasks := self._tasks - {asyncio.current_task()}:
             await asyncio.wait(tasks)
@@ -227,6 +228,7 @@ class Connection(asyncio.BufferedProtocol):
             handle.cancel()
         self._lingering.clear()
         self._pending.clear()
+        self._pending_size = 0
         for exchange in self._engine.close():
             exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
             exchange.owner = NOBODY
