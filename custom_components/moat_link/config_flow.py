@@ -46,6 +46,7 @@ from .link.errors import (
     NoServerError,
     NotAuthorizedError,
     NotMqtt5Error,
+    NotTrustedError,
     TlsError,
 )
 from .link.path import Path
@@ -349,6 +350,9 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             return {}
         try:
             await prove_server(config, by_token=new_token)
+        except NotTrustedError as err:
+            self._detail = str(err)
+            return {CONF_SERVER: "server_not_trusted"}
         except AuthenticationError as err:
             self._detail = str(err)
             return {CONF_TOKEN: "token_needed" if config.token is None else "wrong_token"}

@@ -11,7 +11,7 @@ from homeassistant.helpers import issue_registry as ir
 
 from .const import DOMAIN
 from .feed import DEVICES
-from .link.errors import AuthenticationError, NoServerError, NotAuthorizedError
+from .link.errors import AuthenticationError, NoServerError, NotAuthorizedError, TokenNeededError
 from .plain import to_markdown
 from .problem import HIGHEST_LEVEL, Problem
 
@@ -80,9 +80,12 @@ class Issues:
     @property
     def refusal(self) -> str | None:
         """What to tell the user about a server that does not let us in, if so."""
-        if not isinstance(self._hub.link.status.server_error, AuthenticationError):
+        error = self._hub.link.status.server_error
+        if not isinstance(error, AuthenticationError):
             return None
-        return "server_wrong_token" if CONF_TOKEN in self._entry.data else "server_token_needed"
+        if CONF_TOKEN not in self._entry.data:
+            return "server_token_needed"
+        return "server_not_trusted" if isinstance(error, TokenNeededError) else "server_wrong_token"
 
     @callback
     def stopped(self, reason: str) -> None:
@@ -144,7 +147,7 @@ class Issues:
         error = self._hub.link.status.server_error
         reason = {"reason": plain(str(error))}
         if (refusal := self.refusal) is not None:
-            yield "server_refused", Issue(key=refusal, placeholders={})
+            yield "server_refused", Issue(key=refusal, placeholders=reason)
         elif now - self._missing_since < SERVER_PATIENCE:
             return
         elif self._server is not None:

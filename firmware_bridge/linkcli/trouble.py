@@ -16,6 +16,7 @@ from ..link.errors import (
     NotMqtt5Error,
     RefusedError,
     TlsError,
+    TokenNeededError,
 )
 from ..link.identity import HOSTS
 from ..link.path import Element, Path
@@ -70,6 +71,14 @@ def kept_out(error: LinkError, endpoint: Endpoint | None = None) -> FailedError:
             "Nothing was sent to it in clear. See --server-ca, or --no-server."
         )
     return FailedError(f"{server} does not let us in: {error}\nSee --token-file, or --no-server.")
+
+
+def untold(error: TokenNeededError) -> FailedError:
+    """Say that our token is told to nobody who may be a stranger, and what helps."""
+    return FailedError(
+        "The server was not told the token: nothing shows that it is on the broker's machine: "
+        f"{error}\nIf the address is right, name it with --server."
+    )
 
 
 async def explained(error: LinkError, link: Link, options: argparse.Namespace) -> LinkError:

@@ -42,6 +42,7 @@ from tests.support import fake_broker
 from tests.support.certificates import Authority
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.running import running
+from tests.support.server import FakeServer
 from tests.support.wait import until
 
 from .conftest import entry_for, set_up
@@ -239,6 +240,30 @@ async def test_token_for_announced(
         result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
     assert result["type"] is FlowResultType.CREATE_ENTRY
     assert result["data"] == address(broker) | {CONF_ROOT: ROOT, CONF_TOKEN: TOKEN}
+
+
+@HAS_ONE
+async def test_token_is_not_for_strangers(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, no_setup: None
+) -> None:
+    """Anybody may announce a server: who is asked for it decides whether it is told the token."""
+    socket_allow_hosts(["127.0.0.1", "127.0.0.2"])
+    async with FakeServer(host="127.0.0.2", tokens=[TOKEN], anonymous=False) as server:
+        said = {"link": server.announcement["link"]}
+        await peer.put("run.service.main.conn", said, origin=server.name)
+        place = f"{server.host}:{server.port}"
+        result = await answer(hass, await start(hass), **address(broker))
+        result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
+        assert_form(result, "root", server="server_not_trusted")
+        assert (result["description_placeholders"] or {})["error"] == place
+        assert server.accepted == 0
+        entry = entry_for(broker, token=TOKEN)
+        entry.add_to_hass(hass)
+        result = await answer(hass, await reconfigure(hass, entry), **address(broker))
+        assert_form(result, "reconfigure", server="server_not_trusted")
+        assert (result["description_placeholders"] or {})["error"] == place
+        result = await answer(hass, result, **address(broker, server=place))
+    assert result["reason"] == "reconfigure_successful"
 
 
 @HAS_ONE

@@ -16,9 +16,16 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_socket import socket_allow_hosts
 
 from custom_components.moat_link import issues
-from custom_components.moat_link.const import CONF_READ_ONLY, CONF_USE_SERVER, DOMAIN
+from custom_components.moat_link.const import (
+    CONF_READ_ONLY,
+    CONF_SERVER_HOST,
+    CONF_SERVER_PORT,
+    CONF_USE_SERVER,
+    DOMAIN,
+)
 from tests.support.mosquitto import Mosquitto
 from tests.support.server import FakeServer
 from tests.support.wait import until
@@ -227,6 +234,25 @@ async def test_refused(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer)
         await hass.config_entries.async_reload(loaded.entry_id)
         await until(lambda: state_of(hass, "sensor.home_server") == server.name)
         await goes(hass, "server_wrong_token")
+
+
+@pytest.mark.no_server("has one of its own")
+async def test_not_told_the_token(hass: HomeAssistant, loaded: MockConfigEntry, peer: Peer) -> None:
+    """Not to know whether it is the right server is another trouble than a wrong token."""
+    socket_allow_hosts(["127.0.0.1", "127.0.0.2"])
+    hass.config_entries.async_update_entry(loaded, data={**loaded.data, CONF_TOKEN: "secret"})
+    await hass.config_entries.async_reload(loaded.entry_id)
+    async with FakeServer(host="127.0.0.2", tokens=["secret"], anonymous=False) as server:
+        said = {"link": server.announcement["link"]}
+        await peer.put("run.service.main.conn", said, origin=server.name)
+        await appears(hass, "server_not_trusted")
+        reason = about(hass, "server_not_trusted")["reason"]
+        assert reason.startswith(f"{server.host}:{server.port}: ")
+        assert await refusals(hass) == {"server_not_trusted"}
+        place = {CONF_SERVER_HOST: server.host, CONF_SERVER_PORT: server.port}
+        hass.config_entries.async_update_entry(loaded, data={**loaded.data, **place})
+        await hass.config_entries.async_reload(loaded.entry_id)
+        await goes(hass, "server_not_trusted")
 
 
 async def test_without_server_on_purpose(

@@ -18,6 +18,7 @@ from firmware_bridge.link.errors import (
     NotFoundError,
     OutOfDateError,
     RefusedError,
+    TokenNeededError,
 )
 from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.path import Path
@@ -96,7 +97,8 @@ async def test_token_is_not_for_strangers(broker: Mosquitto) -> None:
     async with backbone(broker, host=where, tokens=["secret"], anonymous=False) as base:
         await base.announce(auth=None)
         async with link(broker, token="secret") as one:
-            await until(lambda: isinstance(one.status.server_error, AuthenticationError))
+            await until(lambda: isinstance(one.status.server_error, TokenNeededError))
+            assert str(one.status.server_error).startswith(f"{where}:{base.server.port}: ")
         endpoint = Endpoint(host=where, port=1)
         async with link(broker, endpoint=endpoint, token="secret") as one:
             await until(lambda: one.status.server == base.server.name)

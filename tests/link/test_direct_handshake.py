@@ -16,6 +16,7 @@ from firmware_bridge.link.errors import (
     LinkError,
     NoAnswerError,
     RemoteError,
+    TokenNeededError,
 )
 from firmware_bridge.link.frames import Frame
 from firmware_bridge.link.handshake import (
@@ -387,18 +388,21 @@ async def test_ways_in(options: dict[str, Any], token: str | None, method: str) 
 
 
 @pytest.mark.parametrize(
-    ("options", "token"),
+    ("options", "token", "error"),
     [
-        ({"tokens": ["a"], "anonymous": False}, "wrong"),
-        ({"tokens": ["a"], "anonymous": False}, None),
-        ({"anonymous": False}, None),
+        ({"tokens": ["a"], "anonymous": False}, "wrong", AuthenticationError),
+        ({"tokens": ["a"], "anonymous": False}, None, TokenNeededError),
+        ({"anonymous": False}, None, AuthenticationError),
     ],
 )
-async def test_no_way_in(options: dict[str, Any], token: str | None) -> None:
+async def test_no_way_in(
+    options: dict[str, Any], token: str | None, error: type[AuthenticationError]
+) -> None:
     """The reason is clear."""
     async with FakeServer(**options) as fake:
-        with pytest.raises(AuthenticationError, match=r"token|No auth method worked"):
+        with pytest.raises(AuthenticationError, match=r"token|No auth method worked") as caught:
             await join(fake, token=token)
+        assert caught.type is error
 
 
 async def test_legacy_server() -> None:

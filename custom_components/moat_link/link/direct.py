@@ -18,6 +18,7 @@ from .errors import (
     LinkError,
     NoServerError,
     TlsError,
+    TokenNeededError,
     system_reason,
 )
 from .handshake import ClientLogin, ServerIdentity, fresh_id
@@ -133,8 +134,10 @@ async def connect(
     connection = await _open(endpoint, login.handle, timeout, tls)
     try:
         identity = await login.run(connection, timeout=timeout)
-    except BaseException:
+    except BaseException as err:
         await connection.close()
+        if isinstance(err, TokenNeededError):
+            raise TokenNeededError(f"{endpoint}: {err}") from err
         raise
     return connection, identity
 

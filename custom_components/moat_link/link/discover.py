@@ -8,6 +8,7 @@ from .codec import decode_payload
 from .direct import Endpoint, endpoints
 from .errors import DecodeError, NotAuthorizedError
 from .identity import fresh_id
+from .meta import decode_meta
 from .mqtt_packets import Publish
 from .path import Path
 from .session import Session
@@ -30,6 +31,14 @@ class FoundRoot:
     devices: set[str] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Where servers say that they are, and the address of the broker's machine, if it is known."""
+
+    endpoints: list[Endpoint]
+    peer: str | None
+
+
 async def find_roots(broker: BrokerConfig) -> list[FoundRoot]:
     """Connect and return the roots that servers or described devices can be seen under.
 
@@ -41,7 +50,8 @@ async def find_roots(broker: BrokerConfig) -> list[FoundRoot]:
         for depth in DEPTHS
         for trace in (_SERVER, f"{_SERVERS}+", f"{_DEVICE}+")
     ]
-    for message in await _retained(broker, filters):
+    messages, _ = await _retained(broker, filters)
+    for message in messages:
         _note(found, message)
     return sorted(
         found.values(), key=lambda each: (not each.server, -len(each.devices), each.root.topic)
@@ -55,7 +65,7 @@ async def is_root(broker: BrokerConfig, root: Path, *, besides: str = "") -> boo
     NotAuthorizedError when the account may not read there.
     """
     prefix = f"{root.topic}/"
-    seen = await _retained(
+    seen, _ = await _retained(
         broker,
         [
             prefix + trace
@@ -66,28 +76,31 @@ async def is_root(broker: BrokerConfig, root: Path, *, besides: str = "") -> boo
     return any(message.topic != f"{prefix}run/id/{besides}" for message in seen)
 
 
-async def announced_servers(
-    broker: BrokerConfig, root: Path, *, encrypted: bool
-) -> list[list[Endpoint]]:
-    """Connect and return where each server of an installation says it is, the main one first.
+async def announced_servers(broker: BrokerConfig, root: Path) -> Announced:
+    """Connect and return where the servers of an installation say they are, the main one first.
 
-    `encrypted`: those that are, too. Raises what `Session.open` raises.
+    Raises what `Session.open` raises.
     """
     prefix = f"{root.topic}/"
-    found = []
-    for message in await _retained(broker, [prefix + _SERVER, f"{prefix}{_SERVERS}+"]):
+    messages, peer = await _retained(broker, [prefix + _SERVER, f"{prefix}{_SERVERS}+"])
+    found: list[Endpoint] = []
+    for message in messages:
         try:
             value = decode_payload(message.payload, message.text)
+            server = decode_meta(message.meta).origin if message.meta is not None else ""
         except DecodeError:
             continue
-        found.append(endpoints(value, encrypted=encrypted))
-    return found
+        found += endpoints(value, server=server, encrypted=True)
+    return Announced(found, peer)
 
 
 async def _retained(
     broker: BrokerConfig, filters: Iterable[str], *, strict: bool = False
-) -> list[Publish]:
-    """Return the retained messages that match; a refused filter matches nothing unless `strict`."""
+) -> tuple[list[Publish], str | None]:
+    """Return the retained messages that match, and the broker's address.
+
+    A refused filter matches nothing unless `strict`.
+    """
     messages: list[Publish] = []
 
     def collect(message: Publish) -> None:
@@ -109,9 +122,10 @@ async def _retained(
                 if strict:
                     raise
         await session.barrier()
+        peer = session.peer
     finally:
         await session.close()
-    return [message for message in messages if message.retain and message.payload]
+    return [message for message in messages if message.retain and message.payload], peer
 
 
 def _note(found: dict[str, FoundRoot], message: Publish) -> None:

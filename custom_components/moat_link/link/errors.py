@@ -43,6 +43,14 @@ class AuthenticationError(LinkError):
     """The credentials were refused: the user must act."""
 
 
+class TokenNeededError(AuthenticationError):
+    """A server lets nobody in without a token, and was told none."""
+
+
+class NotTrustedError(LinkError):
+    """A server is where no token is told to, as anybody can say so: the user must name it."""
+
+
 class DecodeError(LinkError):
     """These bytes are not what they should be."""
 

@@ -14,6 +14,7 @@ from .errors import (
     NoAnswerError,
     RefusedError,
     RemoteError,
+    TokenNeededError,
 )
 from .flow import Pending, Request
 from .frames import Reply
@@ -69,6 +70,7 @@ class ClientLogin:
         self._name = name
         self._token = token
         self._handler = handler
+        self._token_needed = False
         loop = asyncio.get_running_loop()
         self._greeted: asyncio.Future[Request] = loop.create_future()
         self._verdict: asyncio.Future[Answer] = loop.create_future()
@@ -94,7 +96,10 @@ class ClientLogin:
         return _read_legacy_greeting(greeting)[0]
 
     async def run(self, connection: Connection, *, timeout: float = 10) -> ServerIdentity:
-        """Get in, or AuthenticationError, NoAnswerError, ConnectionLostError."""
+        """Get in, or AuthenticationError, NoAnswerError, ConnectionLostError.
+
+        TokenNeededError if there is no other way in.
+        """
         try:
             async with asyncio.timeout(timeout):
                 greeting = await _unless_closed(connection, self._greeted)
@@ -105,6 +110,8 @@ class ClientLogin:
             raise NoAnswerError(f"no handshake within {timeout} s") from None
         except (AuthenticationError, RefusedError) as err:
             self._greeted.result().exchange.fail(encode_error(original(err)))
+            if self._token_needed:
+                raise TokenNeededError("nobody gets in without a token") from err
             raise AuthenticationError(str(err)) from err
         finally:
             self._verdict.cancel()
@@ -112,6 +119,7 @@ class ClientLogin:
     async def _log_in(self, connection: Connection, greeting: Request) -> ServerIdentity:
         server, offered, assigned = _read_greeting(greeting, from_server=True)
         wanted = ([_BY_TOKEN] if self._token is not None else []) + [_ANONYMOUS]
+        self._token_needed = self._token is None and offered == {_BY_TOKEN}
         ours = connection.begin(
             _HELLO,
             (_VERSION, False, self._name, frozenset(wanted)),

@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from .announcer import Announcer, PacketHandler
 from .calls import Calls
+from .candidates import candidates
 from .clock import Clock, Skew, Stamps
 from .codec import Value
 from .config import LinkConfig, Statistics, Tell
 from .connection import Request
 from .data import Data
-from .direct import DirectLink, DirectStatus, Endpoint, endpoints, same_machine, with_token
+from .direct import DirectLink, DirectStatus, Endpoint, endpoints
 from .errors import (
     ConnectionLostError,
     DecodeError,
@@ -300,22 +301,11 @@ class Online:
 
     def _endpoints(self) -> list[Endpoint]:
         """Where servers may be: the configured one, the elected one, any other."""
-        config = self._shared.config
-        found = []
-        if (fixed := config.endpoint) is not None:
-            found.append(replace(fixed, token=config.token or fixed.token))
-            if config.only:
-                return found
         announced = [*self._announcements.get(_CONNECTION, ())]
         for topic, others in self._announcements.items():
             if topic != _CONNECTION:
                 announced += others
-        hosts = [config.broker.host, self.presence.session.peer]
-        hosts += [fixed.host] if fixed is not None else []
-        announced = with_token(announced, config.token, same_machine(*hosts))
-        if fixed is not None and fixed.tls:
-            announced = [each for each in announced if each.tls]
-        return list(dict.fromkeys(found + announced))
+        return candidates(self._shared.config, announced, self.presence.session.peer)
 
     def _on_direct(self, status: DirectStatus) -> None:
         """Take a server as the source of truth, or do without."""

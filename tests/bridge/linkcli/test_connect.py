@@ -337,6 +337,22 @@ async def test_a_wrong_token(ask: Ask, broker: Mosquitto, tmp_path: File) -> Non
         assert (found.code, len(found.out)) == (0, 1)
 
 
+async def test_a_token_that_is_not_told(ask: Ask, broker: Mosquitto, tmp_path: File) -> None:
+    """A server that anybody may have announced is told none: it is said how it would be."""
+    (tmp_path / "token").write_text(TOKEN)
+    async with strict(broker, listeners=(Listener(host="127.0.0.2", port=0),)) as server:
+        say(server, "a", 1)
+        place = ":".join(map(str, server.addresses[0]))
+        words = ("--token-file", str(tmp_path / "token"))
+        found = await ask(*words, "get", "--value", "a")
+        assert (found.code, found.out) == (1, [])
+        assert found.err[0].startswith("The server was not told the token: ")
+        assert place in found.err[0]
+        assert found.err[1] == "If the address is right, name it with --server."
+        found = await ask(*words, "--server", place, "get", "--value", "a")
+        assert (found.code, found.out) == (0, ["1"])
+
+
 async def test_a_token_that_is_taken_back(
     ask: Ask, broker: Mosquitto, tmp_path: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
