@@ -52,7 +52,6 @@ class MoatServer:
     """
 
     host = "127.0.0.1"
-    sign = "Running."  # what it says when it serves
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class MoatServer:
                 process_group=0,
             )
         deadline = time.monotonic() + PATIENCE
-        while self.sign not in self.log:
+        while not self._serves(first=first):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 log_text = self.log
                 self.kill()
@@ -240,6 +239,10 @@ class MoatServer:
             yield process
         finally:
             await _reap(process)
+
+    def _serves(self, *, first: bool) -> bool:
+        """Whether it says that it does; the first one is the main server then."""
+        return "Running." in self.log
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is None:

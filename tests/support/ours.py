@@ -9,8 +9,6 @@ from .moat import ROOT, MoatServer
 class OurServer(MoatServer):
     """One `moat-bridge server`, at the addresses that the real tools are configured for."""
 
-    sign = " is the main server now"  # as the real one, when it has announced itself
-
     @override
     def command(self, *, first: bool = False) -> list[str]:
         return [
@@ -19,3 +17,7 @@ class OurServer(MoatServer):
             *("--name", self.name, "--save", str(self.directory / "save")),
             *("--listen", f"{self.host}:{self.port}", "--unix", str(self.socket)),
         ]
+
+    @override
+    def _serves(self, *, first: bool) -> bool:
+        return (" is the main server now" if first else " listens at ") in self.log

@@ -1,6 +1,7 @@
 """Real servers come and go: values stay, commands go on, and another server is found."""
 
 import asyncio
+from contextlib import closing
 
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, callback
@@ -147,7 +148,8 @@ async def test_fixed_socket(
     hass: HomeAssistant, alone: Mosquitto, kind: type[MoatServer], other: Peer
 ) -> None:
     """The server's Unix socket is used first, whatever is announced, and without a token."""
-    with kind(alone) as server, kind(alone, name="two") as second:
+    with kind(alone) as server, closing(kind(alone, name="two")) as second:
+        await asyncio.to_thread(second.start)
         async with integration(hass, alone, server_path=str(second.socket)) as entry:
             await until(lambda: connected(entry) == "two", 2)
             await describe_cellar(hass, other)

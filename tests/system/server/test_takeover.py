@@ -51,7 +51,7 @@ async def test_real_one_frozen(serve: Start, reals: Start, witness: Witness) -> 
     await witness.becomes_main("ours")
     one.resume()
     await witness.becomes_main("one", timeout=30)
-    assert not mine.election.main
+    await until(lambda: not mine.election.main)
 
 
 async def test_ours_killed_or_frozen(broker: Mosquitto, witness: Witness) -> None:
