@@ -35,6 +35,14 @@ def span(data: Mapping[str, Any], now: datetime) -> tuple[float | None, float | 
     Of start, end and duration two are enough; the duration alone ends now. Intervals that are not told
     where to start begin where a clock on the wall begins them: at full hours, at midnight.
     """
+    try:
+        return _span(data, now)
+    except OverflowError as err:
+        raise _invalid("history_no_date") from err
+
+
+def _span(data: Mapping[str, Any], now: datetime) -> tuple[float | None, float | None]:
+    """Do so; OverflowError before the first and after the last of all dates."""
     start, end = (_moment(data.get(field)) for field in (ATTR_START, ATTR_END))
     duration: timedelta | None = data.get(ATTR_DURATION)
     if duration is not None:
@@ -61,9 +69,11 @@ def _moment(given: datetime | None) -> datetime | None:
 
 def _on_the_clock(moment: datetime, step: timedelta) -> datetime:
     """Return where the interval begins that this is in: counted from midnight, or from a Monday."""
-    local = dt_util.as_local(moment).replace(tzinfo=None)
-    first = local.date() if step <= _DAY else date.min  # that was a Monday
-    return moment - (local - datetime.combine(first, time.min)) % step
+    local = dt_util.as_local(moment)
+    shown = local.replace(tzinfo=None)
+    first = shown.date() if step <= _DAY else date.min  # that was a Monday
+    begin = shown - (shown - datetime.combine(first, time.min)) % step
+    return dt_util.as_utc(begin.replace(tzinfo=local.tzinfo, fold=local.fold))
 
 
 def _invalid(key: str) -> ServiceValidationError:
