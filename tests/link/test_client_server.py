@@ -424,6 +424,29 @@ async def test_server_behind_the_broker(broker: Mosquitto, peer: Peer) -> None:
             assert [message.value for message in watch.messages.values()] == [5]
 
 
+async def test_who_waits_is_not_overtaken(broker: Mosquitto) -> None:
+    """While somebody waits for the server to catch up, others do, too."""
+    async with backbone(broker) as base:
+        await base.announce()
+        async with link(broker) as one:
+            await one.list(HOME)
+            synced: list[Value] = []
+            caught_up = asyncio.Event()
+
+            async def sync(request: Request) -> Answer:
+                synced.append(request.arguments[0])
+                await caught_up.wait()
+                return None
+
+            base.server.commands["i", "sync"] = sync
+            async with asyncio.TaskGroup() as group:
+                group.create_task(one.list(HOME))
+                await until(lambda: len(synced) == 1)
+                group.create_task(one.deletions(HOME))
+                await until(lambda: len(synced) == 2)
+                caught_up.set()
+
+
 async def test_list_without_ghosts(broker: Mosquitto) -> None:
     """Names of deleted nodes, which servers remember, are left out; 1 and "1" are two names."""
     async with backbone(broker) as base:

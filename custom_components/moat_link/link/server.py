@@ -55,12 +55,13 @@ class Server:
         self._connection = connection
         self._presence = presence
         self._clock = clock
-        self._seen: tuple[int, int] | None = None
+        self._doubts = 0
+        self._seen: tuple[int, int, int] | None = None
         self._tells = True
 
     def doubt(self) -> None:
         """Have it catch up before it is asked the next time: others may have written something."""
-        self._seen = None
+        self._doubts += 1
 
     async def catch_up(self) -> None:
         """Wait until the server has seen what the broker had before we last wrote or subscribed.
@@ -68,16 +69,16 @@ class Server:
         A server may be slower than we are, and one that has just started may still be reading the
         broker's retained messages. What was published before we subscribed, only it can tell us.
         """
-        changes = self._presence.subscriptions.changes
-        if self._seen == (self._presence.writes, changes) or not self._tells:
+        before = self._presence.subscriptions.changes, self._doubts
+        if self._seen == (self._presence.writes, *before) or not self._tells:
             return
-        self._seen = self._presence.writes, changes
         try:
             stamp = (await self._connection.request(("i", "stamp"))).value
             packet = self._presence.event(STAMPS / self.name, stamp, self._clock.time())
             self._presence.send(packet)
-            self._seen = self._presence.writes, changes
+            sent = self._presence.writes
             await self._connection.request(("i", "sync"), (stamp,), timeout=PATIENCE)
+            self._seen = sent, *before
         except (RefusedError, NoAnswerError, EncodeError) as err:
             self._tells = False
             _LOGGER.debug("Server %s does not say how far it is: %s", self.name, err)
