@@ -135,8 +135,10 @@ def test_announcement() -> None:
     assert service.stop_path == Path("run", "stop", "h", "s")
     service.update({"v": 1})
     assert CHANGED == []
-    service.update(None)
+    service.update({"v": True})
     assert [service] == CHANGED
+    service.update(None)
+    assert [service, service] == CHANGED
     assert "value" not in service.announce("_x")
 
 

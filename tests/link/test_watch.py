@@ -209,7 +209,8 @@ def test_replay_without_metadata() -> None:
     assert not one.repeats(known)
     one.deliver(known, NOW)
     assert one.repeats(Message("a", 1, Meta("via:me", NOW + 1), retained=True))
-    assert not one.repeats(Message("a", 2, Meta("via:me", NOW + 1), retained=True))
+    for other in (2, True, 1.0):
+        assert not one.repeats(Message("a", other, Meta("via:me", NOW + 1), retained=True))
     one.deliver(message("a", 1, NOW + 2), NOW + 2)
     assert not one.repeats(Message("a", 1, Meta("via:me", NOW + 3), retained=True))
 

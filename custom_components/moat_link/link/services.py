@@ -7,6 +7,7 @@ from annotationlib import Format
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from .alike import alike
 from .errors import DecodeError, LinkError, NotFoundError, RefusedError
 from .identity import HOSTS, STOPS, announcement, fresh_name
 from .path import Path
@@ -67,7 +68,7 @@ class Service:
 
     def update(self, value: Value, *, up: bool = True) -> None:
         """Announce another value, and whether the service is ready."""
-        if value != self.value or up is not self.up:
+        if not alike(value, self.value) or up is not self.up:
             self.value = value
             self.up = up
             self._changed(self)

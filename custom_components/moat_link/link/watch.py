@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from .alike import alike
 from .codec import ABSENT
 from .message import Message
 from .meta import Meta
@@ -107,7 +108,7 @@ class Watch:
         known = self._mirror.get(message.topic)
         return (
             known is not None
-            and known.value == message.value
+            and alike(known.value, message.value)
             and known.meta.origin.startswith("via:")
         )
 
