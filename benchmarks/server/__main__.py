@@ -116,9 +116,9 @@ def main() -> int:
         print(f"{name} ...", file=sys.stderr, flush=True)
         try:
             asyncio.run(PARTS[name](size, found))
-        except (CallError, OSError, TimeoutError) as err:
+        except* (CallError, OSError, TimeoutError) as group:
             broken = True
-            print(f"{name} failed: {type(err).__name__} {err}", file=sys.stderr)
+            print(f"{name} failed: {group.exceptions}", file=sys.stderr)
     table = list(lines(found, size))
     show(table)
     save(arguments.json, PACKAGES, found, table)

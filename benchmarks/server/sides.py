@@ -38,13 +38,6 @@ class Running:
                 return int(line.split()[1]) << 10
         return 0
 
-    def alive(self) -> bool:
-        """Whether the process goes on."""
-        return Path(f"/proc/{self.pid}/status").exists() and "(zombie)" not in self._state()
-
-    def _state(self) -> str:
-        return Path(f"/proc/{self.pid}/status").read_text()
-
 
 @contextmanager
 def ours(broker: Mosquitto, save: Path | None = None) -> Iterator[Running]:
