@@ -1,40 +1,28 @@
 """Actions for administrators: read and write any path, its past, call any service, settle errors."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import probatio
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse, SupportsResponse
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.service import async_get_config_entry, async_register_admin_service
 from homeassistant.util import dt as dt_util
 from homeassistant.util.json import JsonObjectType, JsonValueType
 
 from .const import DOMAIN
-from .entity import command_failed
 from .hub import ANSWER_WITHIN, MoatConfigEntry
 from .link.client import Link
 from .link.codec import ABSENT
-from .link.errors import (
-    CommandError,
-    CommandFailure,
-    ConnectionLostError,
-    DecodeError,
-    LinkError,
-    NoHistoryError,
-    NotFoundError,
-    OutOfDateError,
-    ServerNeededError,
-)
+from .link.errors import DecodeError, NotFoundError
 from .link.message import Message
 from .link.path import Path
 from .link.server import Sample
 from .plain import element_to_json, to_json
+from .refusals import reading, remembering, sending
 from .span import ATTR_STEP, SPAN, span
 
 ATTR_ARGUMENTS: Final = "arguments"
@@ -52,7 +40,6 @@ ATTR_TIMEOUT: Final = "timeout"
 ATTR_VALUE: Final = "value"
 ATTR_VALUES: Final = "values"
 
-READ_WITHIN: Final = 15.0
 PAST_WITHIN: Final = 60.0  # a server goes through some 100,000 values a second
 LONGEST_TIMEOUT: Final = 30.0
 MOST_CHILDREN: Final = 1_000
@@ -91,7 +78,7 @@ def async_register_actions(hass: HomeAssistant) -> None:
 async def _get(call: ServiceCall) -> ServiceResponse:
     path = _path(call)
     link = _entry(call).runtime_data.link
-    async with _reading(path):
+    async with reading(path):
         message = await link.get(path)
     return {"path": str(path), **_content(message)}
 
@@ -100,7 +87,7 @@ async def _list(call: ServiceCall) -> ServiceResponse:
     path = _path(call)
     link = _entry(call).runtime_data.link
     found: dict[Path, Message] = {}
-    async with _reading(path):
+    async with reading(path):
         names = await link.list(path)
         if call.data[ATTR_VALUES]:
             async for message in link.walk(path, min_depth=1, max_depth=1):
@@ -123,8 +110,8 @@ async def _history(call: ServiceCall) -> ServiceResponse:
     item = call.data[ATTR_ITEM]
     found: list[JsonValueType]
     step: timedelta | None = call.data.get(ATTR_STEP)
-    async with _reading(path, PAST_WITHIN):
-        with _remembered(entry, path):
+    async with reading(path, PAST_WITHIN):
+        with remembering(entry, path):
             if step is None:
                 values = link.history(path, start, end, newest=newest + 1)
                 found = [_former(each, item) async for each in values]
@@ -156,7 +143,7 @@ async def _exists(link: Link, path: Path) -> None:
 async def _set(call: ServiceCall) -> ServiceResponse:
     path = _path(call, below=True)
     entry = _entry(call)
-    with _sending(entry, path):
+    with sending(entry, path):
         message = await entry.runtime_data.set(
             path,
             call.data[ATTR_VALUE],
@@ -169,7 +156,7 @@ async def _set(call: ServiceCall) -> ServiceResponse:
 async def _delete(call: ServiceCall) -> ServiceResponse:
     path = _path(call, below=True)
     entry = _entry(call)
-    with _sending(entry, path):
+    with sending(entry, path):
         await entry.runtime_data.delete(
             path,
             recursive=call.data[ATTR_RECURSIVE],
@@ -182,7 +169,7 @@ async def _call(call: ServiceCall) -> ServiceResponse:
     service = _path(call, ATTR_SERVICE, below=True)
     command = _path(call, ATTR_COMMAND)
     entry = _entry(call)
-    with _sending(entry, service):
+    with sending(entry, service):
         reply = await entry.runtime_data.call(
             service,
             [*command],
@@ -200,7 +187,7 @@ async def _call(call: ServiceCall) -> ServiceResponse:
 async def _acknowledge_error(call: ServiceCall) -> ServiceResponse:
     path = _path(call, below=True)
     entry = _entry(call)
-    with _sending(entry, path):
+    with sending(entry, path):
         await entry.runtime_data.acknowledge_error(path)
     return None
 
@@ -208,7 +195,7 @@ async def _acknowledge_error(call: ServiceCall) -> ServiceResponse:
 async def _clear_error(call: ServiceCall) -> ServiceResponse:
     path = _path(call, below=True)
     entry = _entry(call)
-    with _sending(entry, path):
+    with sending(entry, path):
         await entry.runtime_data.clear_error(path)
     return None
 
@@ -334,77 +321,3 @@ def _iso(time: float) -> str:
     return dt_util.as_local(
         dt_util.utc_from_timestamp(min(max(time, earliest), latest))
     ).isoformat()
-
-
-@contextmanager
-def _remembered(entry: MoatConfigEntry, path: Path) -> Iterator[None]:
-    """Say for the user why there is no history."""
-    try:
-        yield
-    except NoHistoryError as err:
-        about = {"path": str(path)}
-        if err.server is None:
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key=entry.runtime_data.issues.refusal or "history_no_server",
-                translation_placeholders=about,
-            ) from err
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="history_not_kept",
-            translation_placeholders={**about, "server": err.server, "reason": str(err)},
-        ) from err
-
-
-@asynccontextmanager
-async def _reading(path: Path, within: float | None = None) -> AsyncIterator[None]:
-    """Say for the user why something cannot be read."""
-    about = {"path": str(path)}
-    try:
-        async with asyncio.timeout(READ_WITHIN if within is None else within):
-            yield
-    except NotFoundError as err:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN,
-            translation_key="nothing_there",
-            translation_placeholders=about,
-        ) from err
-    except ConnectionLostError as err:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="read_offline",
-            translation_placeholders=about,
-        ) from err
-    except (LinkError, TimeoutError) as err:
-        raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="read_failed",
-            translation_placeholders={**about, "reason": str(err) or "no answer"},
-        ) from err
-
-
-@contextmanager
-def _sending(entry: MoatConfigEntry, path: Path) -> Iterator[None]:
-    """Say for the user why something was not done."""
-    try:
-        yield
-    except CommandError as err:
-        about = {"name": entry.title, "path": str(path)}
-        if err.reason is CommandFailure.NOT_ALLOWED:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="not_allowed",
-                translation_placeholders=about,
-            ) from err
-        if isinstance(err.__cause__, OutOfDateError):
-            raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="out_of_date",
-                translation_placeholders=about,
-            ) from err
-        refusal = entry.runtime_data.issues.refusal
-        if isinstance(err.__cause__, ServerNeededError) and refusal is not None:
-            raise HomeAssistantError(
-                translation_domain=DOMAIN, translation_key=refusal, translation_placeholders=about
-            ) from err
-        raise command_failed(err, str(path)) from err

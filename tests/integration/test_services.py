@@ -14,7 +14,7 @@ from homeassistant.helpers.json import json_dumps
 from probatio import Invalid
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
-from custom_components.moat_link import services
+from custom_components.moat_link import refusals, services
 from custom_components.moat_link.const import CONF_ALLOW_WRITE, CONF_READ_ONLY, DOMAIN
 from firmware_bridge.link.connection import Request
 from firmware_bridge.link.direct import connect
@@ -224,7 +224,7 @@ async def test_read_from_a_mute_server(
     hass: HomeAssistant, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that does not answer is an error within the time limit."""
-    monkeypatch.setattr(services, "READ_WITHIN", 0.2)
+    monkeypatch.setattr(refusals, "READ_WITHIN", 0.2)
     server.freeze()
     error = await refusal(hass, "get", path="garden.pump")
     assert error.translation_key == "read_failed"
