@@ -123,9 +123,7 @@ class Data:
             await self.set(path, ABSENT, expected_time=expected_time)
             return
         if expected_time is not None and not isinstance(expected_time, bool):
-            await self.get(
-                path
-            )  # or NotFoundError: where there is no time, servers compare nothing
+            await self.get(path)  # NotFoundError: without a time, servers compare nothing
         if expected_time is not None or self._server_for(path) is not None:
             seen = self._watches.seen(path.topic)
             message, _ = self._presence.compose(path, ABSENT, seen=seen)

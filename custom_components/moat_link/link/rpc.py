@@ -407,14 +407,14 @@ class Engine:
         """How many exchanges are open."""
         return len(self._exchanges)
 
+    def __iter__(self) -> Iterator[Exchange]:
+        """Go through the exchanges that are open."""
+        return iter(self._exchanges.values())
+
     @property
     def room(self) -> int:
         """How many more exchanges we may open."""
         return self._max_exchanges - self._ours
-
-    def __iter__(self) -> Iterator[Exchange]:
-        """Go through the exchanges that are open."""
-        return iter(self._exchanges.values())
 
     def open(
         self,
@@ -491,18 +491,21 @@ class Engine:
             return None
         credit = self._early.pop(key, None)
         path = command(frame[1]) if len(frame) > 1 else None
-        if path is None or len(path) > _LONGEST_PATH or not self._room():
-            reason = "no command path" if path is None else "too many open exchanges"
-            if path is not None and len(path) > _LONGEST_PATH:
-                reason = "the command path is too long"
-            self.send([((-key - 1) << 2) + ERROR, *encode_error(RefusedError(reason))])
-            return None
-        exchange = Exchange(self, key, ours=False, done=kind == FINAL)
-        exchange.credit = credit
-        self._exchanges[key] = exchange
-        return Opened(exchange, tuple(path), take_apart(frame, 2), kind == STREAM)
+        if path is None:
+            reason = "no command path"
+        elif len(path) > _LONGEST_PATH:
+            reason = "the command path is too long"
+        elif not self._has_room():
+            reason = "too many open exchanges"
+        else:
+            exchange = Exchange(self, key, ours=False, done=kind == FINAL)
+            exchange.credit = credit
+            self._exchanges[key] = exchange
+            return Opened(exchange, tuple(path), take_apart(frame, 2), kind == STREAM)
+        self.send([((-key - 1) << 2) + ERROR, *encode_error(RefusedError(reason))])
+        return None
 
-    def _room(self) -> bool:
+    def _has_room(self) -> bool:
         """Whether the other side may have one more exchange."""
         count = len(self._exchanges) - self._ours
         if count >= self._max_exchanges:
