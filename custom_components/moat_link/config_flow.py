@@ -22,6 +22,7 @@ from .const import (
     CONF_CLIENT_CERT,
     CONF_CLIENT_KEY,
     CONF_ROOT,
+    CONF_SERVER_CA,
     CONF_TLS,
     DEFAULT_PORT,
     DOMAIN,
@@ -30,6 +31,7 @@ from .core_mqtt import async_core_broker
 from .flow_forms import (
     CONF_ANYWAY,
     CONF_SERVER,
+    EXAMPLE,
     broker_form,
     credentials_form,
     flat,
@@ -38,6 +40,7 @@ from .flow_forms import (
     server_data,
     server_text,
 )
+from .link.direct import Endpoint
 from .link.discover import FoundRoot, find_roots, is_root
 from .link.errors import (
     AuthenticationError,
@@ -51,6 +54,7 @@ from .link.errors import (
 )
 from .link.path import Path
 from .link.proof import prove_server
+from .link.transport import BrokerConfig, speaks_tls
 from .options_flow import MoatOptionsFlow
 from .plain import to_markdown
 from .value_flow import SUBENTRY_VALUE, ValueSubentryFlow
@@ -64,7 +68,7 @@ ERRORS: Final[tuple[tuple[type[LinkError], str], ...]] = (
 )
 
 
-INSIST: Final = frozenset({"no_moat_link", "no_server", "server_unreachable"})
+INSIST: Final = frozenset({"no_moat_link", "no_server", "server_tls", "server_unreachable"})
 """Errors that the user may know better about: what is meant is not there yet, or not now."""
 
 SECRETS: Final[Mapping[str, str | None]] = {
@@ -146,7 +150,11 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
                 user_input or {},
             ),
             errors=errors,
-            description_placeholders={"found": str(len(self._found)), "error": self._detail},
+            description_placeholders={
+                "found": str(len(self._found)),
+                "error": self._detail,
+                "encrypted": EXAMPLE,
+            },
         )
 
     @override
@@ -300,7 +308,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
                 in_sections(_without_secrets(values)),
             ),
             errors=errors,
-            description_placeholders={"error": self._detail},
+            description_placeholders={"error": self._detail, "encrypted": EXAMPLE},
         )
 
     async def _async_find_roots(self, data: Mapping[str, Any]) -> dict[str, str]:
@@ -345,7 +353,10 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         self, data: Mapping[str, Any], *, new_token: bool, anyway: bool
     ) -> dict[str, str]:
         """Log in at the server that has a token or a fixed end point; return what went wrong."""
-        config = await async_link_config(self.hass, data, {})
+        try:
+            config = await async_link_config(self.hass, data, {})
+        except TlsError:
+            return {CONF_SERVER_CA: "invalid_ca"}
         if config.token is None and config.endpoint is None:
             return {}
         try:
@@ -360,9 +371,7 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
             if anyway:
                 return {}
             self._detail = str(err)
-            none = isinstance(err, NoServerError)
-            field = CONF_TOKEN if config.endpoint is None else CONF_SERVER
-            return {field: "no_server" if none else "server_unreachable"}
+            return await _server_trouble(err, config.endpoint)
         return {}
 
     def _error_key(self, err: LinkError) -> str:
@@ -378,6 +387,18 @@ class MoatConfigFlow(ConfigFlow, domain=DOMAIN):
         )
         self._abort_if_unique_id_configured()
         return self.async_create_entry(title=data[CONF_ROOT], data=data)
+
+
+async def _server_trouble(err: LinkError, fixed: Endpoint | None) -> dict[str, str]:
+    """Return what to tell of a server that cannot be talked to, and at which field."""
+    if isinstance(err, TlsError):
+        return {CONF_SERVER_CA: "server_tls"}
+    if fixed is None:
+        return {CONF_TOKEN: "no_server" if isinstance(err, NoServerError) else "server_unreachable"}
+    plain = fixed.host and not fixed.tls
+    if plain and await speaks_tls(BrokerConfig(host=fixed.host, port=fixed.port)):
+        return {CONF_SERVER: "server_encrypts"}
+    return {CONF_SERVER: "server_unreachable"}
 
 
 def _unique_id(data: Mapping[str, Any]) -> str:

@@ -20,9 +20,11 @@ from .const import (
     CONF_CLIENT_CERT,
     CONF_CLIENT_KEY,
     CONF_ROOT,
+    CONF_SERVER_CA,
     CONF_SERVER_HOST,
     CONF_SERVER_PATH,
     CONF_SERVER_PORT,
+    CONF_SERVER_TLS,
     CONF_TLS,
     CONF_USE_SERVER,
 )
@@ -47,13 +49,16 @@ async def async_link_config(
 ) -> LinkConfig:
     """Return the link's configuration; TlsError when the certificates are no good."""
     broker = await async_broker_config(hass, data)
+    server_tls = broker.tls or get_default_context()
+    if ca := data.get(CONF_SERVER_CA):
+        server_tls = await hass.async_add_executor_job(tls_context, ca)
     return LinkConfig(
         broker=broker,
         root=Path.parse(data[CONF_ROOT]),
         name=NAME,
         endpoint=_endpoint(data),
         token=data.get(CONF_TOKEN),
-        server_tls=broker.tls or get_default_context(),
+        server_tls=server_tls,
         use_server=options.get(CONF_USE_SERVER, True),
     )
 
@@ -74,7 +79,11 @@ def _endpoint(data: Mapping[str, Any]) -> Endpoint | None:
     if path := data.get(CONF_SERVER_PATH):
         return Endpoint(path=path)
     if host := data.get(CONF_SERVER_HOST):
-        return Endpoint(host=host, port=data.get(CONF_SERVER_PORT, DEFAULT_SERVER_PORT))
+        return Endpoint(
+            host=host,
+            port=data.get(CONF_SERVER_PORT, DEFAULT_SERVER_PORT),
+            tls=data.get(CONF_SERVER_TLS, False),
+        )
     return None
 
 

@@ -14,6 +14,8 @@ CONF_CLIENT_KEY: Final = "client_key"
 CONF_SERVER_HOST: Final = "server_host"
 CONF_SERVER_PORT: Final = "server_port"
 CONF_SERVER_PATH: Final = "server_path"
+CONF_SERVER_TLS: Final = "server_tls"
+CONF_SERVER_CA: Final = "server_ca"
 
 CONF_ALLOW_WRITE: Final = "allow_write"
 CONF_READ_ONLY: Final = "read_only"

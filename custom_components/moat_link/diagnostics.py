@@ -10,7 +10,7 @@ from homeassistant.const import CONF_PASSWORD, CONF_TOKEN, CONF_USERNAME
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr
 
-from .const import CONF_CA, CONF_CLIENT_CERT, CONF_CLIENT_KEY
+from .const import CONF_CA, CONF_CLIENT_CERT, CONF_CLIENT_KEY, CONF_SERVER_CA
 from .hub import Hub, MoatConfigEntry
 from .link.describe import describe
 from .link.description import DescriptionIssue
@@ -18,7 +18,15 @@ from .model import Device, Point
 from .plain import to_json
 
 SECRETS: Final = frozenset(
-    {CONF_CA, CONF_CLIENT_CERT, CONF_CLIENT_KEY, CONF_PASSWORD, CONF_TOKEN, CONF_USERNAME}
+    {
+        CONF_CA,
+        CONF_CLIENT_CERT,
+        CONF_CLIENT_KEY,
+        CONF_PASSWORD,
+        CONF_SERVER_CA,
+        CONF_TOKEN,
+        CONF_USERNAME,
+    }
 )
 MOST: Final = 100
 """Topics, errors and descriptions that are listed."""

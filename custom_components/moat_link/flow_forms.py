@@ -26,16 +26,20 @@ from .const import (
     CONF_CLIENT_CERT,
     CONF_CLIENT_KEY,
     CONF_ROOT,
+    CONF_SERVER_CA,
     CONF_SERVER_HOST,
     CONF_SERVER_PATH,
     CONF_SERVER_PORT,
+    CONF_SERVER_TLS,
     CONF_TLS,
     DEFAULT_PORT,
 )
 from .link.discover import FoundRoot
 
 CONF_ANYWAY: Final = "anyway"  # accept a root without any trace of MoaT-Link
-CONF_SERVER: Final = "server"  # end point of a server: "host:port", or a socket's path
+CONF_SERVER: Final = "server"  # "host:port", "tls://host:port", or a socket's path
+ENCRYPTED: Final = "tls://"
+EXAMPLE: Final = f"{ENCRYPTED}host:port"
 
 SECTION_CERTIFICATES: Final = "certificates"
 
@@ -59,6 +63,7 @@ _TLS: Final = SelectSelector(
 _SERVER_FIELDS: Final = {
     probatio.Optional(CONF_SERVER): TextSelector(),
     probatio.Optional(CONF_TOKEN): _PASSWORD,
+    probatio.Optional(CONF_SERVER_CA): _PEM,
 }
 
 
@@ -126,20 +131,23 @@ def credentials_form(*, required: bool) -> probatio.Schema:
 
 
 def server_data(user_input: Mapping[str, Any], data: dict[str, Any]) -> dict[str, str]:
-    """Put a server's end point from a form into the entry's data; return what is wrong with it."""
-    if token := user_input.get(CONF_TOKEN):
-        data[CONF_TOKEN] = token
+    """Put what a form says of a server into the entry's data; return what is wrong with it."""
+    for key in (CONF_TOKEN, CONF_SERVER_CA):
+        if value := user_input.get(key):
+            data[key] = value
     text = user_input.get(CONF_SERVER, "").strip()
     if not text:
         return {}
     if text.startswith("/"):
         data[CONF_SERVER_PATH] = text
         return {}
-    host, separator, port = text.rpartition(":")
+    host, separator, port = text.removeprefix(ENCRYPTED).rpartition(":")
     if not separator or not port.isdecimal() or not 0 < int(port) < 65536 or not host:
         return {CONF_SERVER: "invalid_server"}
     data[CONF_SERVER_HOST] = host.strip("[]")
     data[CONF_SERVER_PORT] = int(port)
+    if text.startswith(ENCRYPTED):
+        data[CONF_SERVER_TLS] = True
     return {}
 
 
@@ -148,11 +156,9 @@ def server_text(data: Mapping[str, Any]) -> str:
     if path := data.get(CONF_SERVER_PATH):
         return str(path)
     if host := data.get(CONF_SERVER_HOST):
-        return (
-            f"[{host}]:{data[CONF_SERVER_PORT]}"
-            if ":" in host
-            else f"{host}:{data[CONF_SERVER_PORT]}"
-        )
+        scheme = ENCRYPTED if data.get(CONF_SERVER_TLS) else ""
+        shown = f"[{host}]" if ":" in host else host
+        return f"{scheme}{shown}:{data[CONF_SERVER_PORT]}"
     return ""
 
 

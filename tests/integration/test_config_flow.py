@@ -27,6 +27,7 @@ from custom_components.moat_link.const import (
     CONF_CLIENT_CERT,
     CONF_CLIENT_KEY,
     CONF_ROOT,
+    CONF_SERVER_CA,
     CONF_SERVER_HOST,
     CONF_SERVER_PATH,
     CONF_SERVER_PORT,
@@ -159,7 +160,7 @@ async def test_nothing_found(hass: HomeAssistant, broker: Mosquitto, peer: Peer)
     await peer.put("device.foreign", {"some": "thing"})
     result = await answer(hass, await start(hass), **address(broker))
     assert_form(result, "root")
-    assert result["description_placeholders"] == {"found": "0", "error": ""}
+    assert (result["description_placeholders"] or {})["found"] == "0"
 
 
 TOKEN = "a-token-of-ours"
@@ -186,10 +187,19 @@ async def serving(broker: Mosquitto, *listeners: Listener, **changes: Any) -> As
         yield
 
 
+def encrypting(folder: Path, authority: Authority) -> Listener:
+    """Return a listener that encrypts with a certificate of this authority."""
+    issued = authority.issue()
+    file = folder / "server.pem"
+    file.write_text(issued.certificate + issued.key)
+    file.chmod(0o600)
+    return Listener(name="tls", port=free_port(), certificate=Certificate.read(file, None))
+
+
 async def test_server_is_an_address(hass: HomeAssistant, broker: Mosquitto, home: Peer) -> None:
     """What is no end point is told before anything is tried."""
     result = await answer(hass, await start(hass), **address(broker))
-    for wrong in ("vm", "vm:", ":27587", "vm:0", "vm:99999", "vm:x"):
+    for wrong in ("vm", "vm:", ":27587", "vm:0", "vm:99999", "vm:x", "tls://vm", "tls://:1"):
         result = await answer(hass, result, **{CONF_ROOT: ROOT, "server": wrong})
         assert_form(result, "root", server="invalid_server")
 
@@ -283,15 +293,42 @@ async def test_token_stays_secret(
 ) -> None:
     """Where a server encrypts, the token is never told in clear."""
     result = await answer(hass, await start(hass), **address(broker))
-    issued = Authority().issue()
-    file = tmp_path / "server.pem"
-    file.write_text(issued.certificate + issued.key)
-    file.chmod(0o600)
-    encrypted = Listener(name="tls", port=free_port(), certificate=Certificate.read(file, None))
+    encrypted = encrypting(tmp_path, Authority())
     async with serving(broker, Listener(port=free_port()), encrypted):
         result = await answer(hass, result, **{CONF_ROOT: ROOT, CONF_TOKEN: TOKEN})
-    assert_form(result, "root", token="server_unreachable")
+    assert_form(result, "root", server_ca="server_tls")
     assert "certificate" in (result["description_placeholders"] or {})["error"]
+
+
+@HAS_ONE
+@pytest.mark.parametrize("fixed", [True, False])
+async def test_encrypted_server(
+    hass: HomeAssistant, broker: Mosquitto, peer: Peer, tmp_path: Path, fixed: bool
+) -> None:
+    """A server with an authority of its own is used over a broker that does not encrypt."""
+    authority = Authority()
+    listener = encrypting(tmp_path, authority)
+    place = f"127.0.0.1:{listener.port}"
+    given = {CONF_ROOT: ROOT, CONF_TOKEN: TOKEN} | ({"server": f"tls://{place}"} if fixed else {})
+    result = await answer(hass, await start(hass), **address(broker))
+    async with serving(broker, listener):
+        result = await answer(hass, result, **given | {"server": place})
+        assert_form(result, "root", server="server_encrypts")
+        result = await answer(hass, result, **given)
+        assert_form(result, "root", server_ca="server_tls")
+        result = await answer(hass, result, **given, server_ca="no certificate")
+        assert_form(result, "root", server_ca="invalid_ca")
+        result = await answer(hass, result, **given, server_ca=authority.certificate)
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        entry = result["result"]
+        await until(lambda: entry.state is ConfigEntryState.LOADED, what="the entry")
+        link = entry.runtime_data.link
+        await until(lambda: link.status.server == "srv", what="the server")
+        result = await reconfigure(hass, entry)
+        assert result["data_schema"] is not None
+        hints = {str(key): key.description for key in result["data_schema"].schema}
+        assert hints["server"] == {"suggested_value": f"tls://{place}" if fixed else ""}
+        assert hints[CONF_SERVER_CA] == {"suggested_value": authority.certificate}
 
 
 @HAS_ONE
