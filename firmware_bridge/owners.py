@@ -29,9 +29,13 @@ class Owners:
         self._heard: dict[str, float] = {}
         self._gone: dict[str, None] = {}
         self._since = float("inf")
+        self._own = ""
 
     def begin(self) -> None:
-        """Start anew: there is a connection now."""
+        """Start anew: there is a connection now, and who we were on the last one is gone."""
+        if self._own:
+            self._bury((PING / self._own).topic)
+        self._own = self._link.id
         self._heard.clear()
         self._since = self._clock.monotonic()
 
@@ -44,10 +48,7 @@ class Owners:
                 self._gone.pop(message.topic, None)
                 self._heard[message.topic] = self._clock.monotonic()
             case _:
-                self._heard.pop(message.topic, None)
-                self._gone[message.topic] = None
-                if len(self._gone) > MOST_GONE:
-                    del self._gone[next(iter(self._gone))]
+                self._bury(message.topic)
 
     async def alive(self, owner: Path) -> bool | None:
         """Return whether the owner that announces itself there lives; None: not known yet."""
@@ -70,6 +71,12 @@ class Owners:
         if ping in self._gone:
             return False
         return False if now - self._since > PATIENCE else None
+
+    def _bury(self, ping: str) -> None:
+        self._heard.pop(ping, None)
+        self._gone[ping] = None
+        if len(self._gone) > MOST_GONE:
+            del self._gone[next(iter(self._gone))]
 
 
 def owner_of(device: str, value: Value) -> Path | None:

@@ -254,7 +254,7 @@ async def test_a_gate_that_ends_leaves_nothing_behind(broker, inside, monkeypatc
 
 
 class TestWithOurServer:
-    """Our server remembers deletions."""
+    """Our server remembers deletions, and what the broker has forgotten."""
 
     @staticmethod
     def serving(broker):
@@ -286,6 +286,25 @@ class TestWithOurServer:
                     await until(lambda: outside.payloads("ext/js/a") == [b"1", b""])
                     assert outside.payloads("ext/js/b") == [b"2"]
                     assert inside.message("home.a") is None
+
+    async def test_what_we_were_is_not_waited_for(self, broker):
+        """Our own announcement, which the broker gets back after a crash, is nobody else's."""
+        async with self.serving(broker) as server:
+            await until(lambda: server.election.main, 15)
+            async with insider(broker) as inside:
+                await inside.set("gate.js", entry())
+                async with driven(broker) as gates:
+                    await until(lambda: gates._link.status.server == "ours", 15)
+                    await runs(inside)
+                    before = inside.value("run.host.gate.js")["id"]
+                    broker.kill()
+                    broker.start()
+
+                    def again():
+                        said = inside.value("run.host.gate.js")
+                        return said["id"] != before and said.get("value") == "running"
+
+                    await until(again, 20)
 
 
 async def test_ends_at_once(broker, inside):
