@@ -4,7 +4,7 @@ import argparse
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path as File
-from typing import Final
+from typing import Any, Final
 
 from .config import Config, TlsConfig
 from .link.errors import DecodeError
@@ -36,6 +36,16 @@ def add_broker(add: Callable[..., argparse.Action]) -> None:
 def add_root(add: Callable[..., argparse.Action]) -> None:
     """Add what says which installation of the broker is meant; `root` reads it."""
     add("--root", help="of the installation, dotted (moat)")
+
+
+def unseen(parser: argparse.ArgumentParser) -> Callable[..., argparse.Action]:
+    """Return what adds options to a command that stand before it, too: they are shown there."""
+
+    def add(*names: str, **more: Any) -> argparse.Action:
+        hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+        return parser.add_argument(*names, **more | hidden)
+
+    return add
 
 
 def broker(

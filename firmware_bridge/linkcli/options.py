@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path as File
 from typing import Final
 
-from ..access import add_broker, add_root
+from ..access import add_broker, add_root, unseen
 from ..link.path import Path
 from . import errors, reading, words, writing
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be asked of an installation."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _ABOUT
-    _add_connection(parser)
+    _add_connection(lambda title: parser.add_argument_group(title).add_argument)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     def command(
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ) -> Callable[..., argparse.Action]:
         sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.set_defaults(action=action, endless=endless)
+        _repeat_connection(sub)
         return sub.add_argument
 
     add = command("get", reading.get, "show a node's value")
@@ -52,14 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_errors(commands)
 
 
-def _add_connection(parser: argparse.ArgumentParser) -> None:
-    broker = parser.add_argument_group("the broker")
-    add_broker(broker.add_argument)
-    broker.add_argument(
-        "-c", "--config", metavar="FILE", type=File, help="connect as this bridge.toml says"
-    )
-    server = parser.add_argument_group("the installation and its server")
-    add = server.add_argument
+def _add_connection(group: Callable[[str], Callable[..., argparse.Action]]) -> None:
+    """Add what can be said about the connection and the output, in groups with these titles."""
+    add = group("the broker")
+    add_broker(add)
+    add("-c", "--config", metavar="FILE", type=File, help="connect as this bridge.toml says")
+    add = group("the installation and its server")
     add_root(add)
     add("--server", metavar="HOST:PORT", help="only with this one; tls://HOST:PORT: encrypted")
     add("--unix", metavar="PATH", help="only with the server at this socket")
@@ -71,8 +70,7 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     )
     add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--no-server", action="store_true", help="do without: read what the broker holds")
-    output = parser.add_argument_group("output")
-    add = output.add_argument
+    add = group("output")
     add("--json", action="store_true", help="one JSON value a line, for programs")
     add(
         *("--colour", "--color"),
@@ -83,6 +81,11 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     add(
         "--timeout", type=words.duration, default=10.0, metavar="TIME", help="to wait at most (10s)"
     )
+
+
+def _repeat_connection(command: argparse.ArgumentParser) -> None:
+    """Take after the command what stands before it as well."""
+    _add_connection(lambda _: unseen(command))
 
 
 def _add_history(add: Callable[..., argparse.Action]) -> None:
@@ -146,6 +149,7 @@ def _add_errors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     actions = parser.add_subparsers(metavar="ACTION", title="actions (show)")
     show = actions.add_parser("show", help="those that nobody has acknowledged, worst first")
     for each in (parser, show):
+        _repeat_connection(each)
         # what is said before the action must not be undone by the defaults after it
         each.add_argument(
             *("-a", "--all"),
@@ -166,9 +170,11 @@ def _add_errors(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         ("clear", errors.clear, "note that an error is over"),
     ):
         sub = actions.add_parser(name, help=what, description=f"{what.capitalize()}.")
+        _repeat_connection(sub)
         sub.add_argument("paths", type=words.path, nargs="+", metavar="path")
         sub.set_defaults(action=action)
     report = actions.add_parser("report", help="raise an error, or count it once more")
+    _repeat_connection(report)
     report.add_argument("path", type=words.path)
     report.add_argument("message")
     report.add_argument(

@@ -47,6 +47,19 @@ def test_defaults() -> None:
     assert not configured("--no-server").use_server
 
 
+@pytest.mark.parametrize("command", ["list", "get x", "errors", "errors show", "errors ack x"])
+def test_on_either_side(command: str) -> None:
+    """What is said of the connection may stand before the command, or after it."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["--host", "vm", "--root", "a", "--json", "--timeout", "5"]
+    for line in ([*words, *command.split()], [*command.split(), *words]):
+        options = parser.parse_args(line)
+        config = settings(options, {})
+        assert (config.broker.host, config.root) == ("vm", Path("a"))
+        assert (options.json, options.timeout, options.colour) == (True, 5.0, "auto")
+
+
 def test_from_everywhere(tmp_path: File) -> None:
     """The command line counts most, then the environment, then the file."""
     (tmp_path / "secret").write_text("hush\n")
