@@ -5,9 +5,19 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path as File
 
-from ..access import UsageError, add_broker, add_root, broker, root, secret, server_tls
+from ..access import (
+    UsageError,
+    add_broker,
+    add_root,
+    broker,
+    root,
+    secret,
+    server_tls,
+    unseen,
+)
 from ..link.client import LinkConfig
 from .config import add_limits, limits
 from .edit import add_commands, edit
@@ -18,14 +28,11 @@ from .show import LANGUAGES
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what can be said about the installation whose gates are driven."""
     add = parser.add_argument
-    add_broker(add)
-    add_root(add)
-    add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
-    add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
-    add("--no-server", action="store_true", help="do without the installation's server")
+    _add_connection(add)
     add_limits(add)
     parser.set_defaults(edit=None)
-    add_commands(parser)
+    for command in add_commands(parser):
+        _add_connection(unseen(command))
     add("--language", choices=LANGUAGES, default="en", help="of what is shown (%(default)s)")
 
 
@@ -40,6 +47,14 @@ def execute(options: argparse.Namespace) -> int:
         return edit(options, config)
     asyncio.run(_run(config, options))
     return 0
+
+
+def _add_connection(add: Callable[..., argparse.Action]) -> None:
+    add_broker(add)
+    add_root(add)
+    add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
+    add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
+    add("--no-server", action="store_true", help="do without the installation's server")
 
 
 def _configure(options: argparse.Namespace) -> LinkConfig:

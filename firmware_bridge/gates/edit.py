@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,9 +14,17 @@ from typing import Final
 from ..link.alike import alike
 from ..link.client import Link, LinkConfig
 from ..link.codec import Key, Value
-from ..link.errors import DecodeError, LinkError, NotFoundError, RefusedError
+from ..link.errors import (
+    AuthenticationError,
+    DecodeError,
+    LinkError,
+    NotFoundError,
+    RefusedError,
+    TlsError,
+)
 from ..link.message import Message
 from ..link.path import Path
+from ..linkcli.trouble import kept_out, unreachable
 from ..terminal import safe
 from .circles import Circles
 from .entry import DRIVER, Entry, EntryError, is_ours, parse
@@ -30,12 +39,13 @@ _SOON: Final = 5.0
 _LOOK: Final = 0.2
 
 
-def add_commands(parser: argparse.ArgumentParser) -> None:
-    """Add the commands."""
+def add_commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """Add the commands, and return them."""
     commands = parser.add_subparsers(metavar="COMMAND")
-    commands.add_parser("list", help="show the gates, and how they are").set_defaults(edit=_list)
+    show = commands.add_parser("list", help="show the gates, and how they are")
+    show.set_defaults(edit=_list, level=logging.ERROR)
     add = commands.add_parser("add", help="add a gate, or change it")
-    add.set_defaults(edit=_add)
+    add.set_defaults(edit=_add, level=logging.ERROR)
     add.add_argument("name", type=_path)
     add.add_argument("src", type=_path, help="MoaT data, dotted: home.plugs")
     add.add_argument("dst", type=_path, help="plain topics, dotted: zigbee2mqtt")
@@ -52,8 +62,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--broker-username")
     add.add_argument("--broker-password-file", metavar="FILE", type=File)
     remove = commands.add_parser("remove", help="remove a gate; its data stay on both sides")
-    remove.set_defaults(edit=_remove)
+    remove.set_defaults(edit=_remove, level=logging.ERROR)
     remove.add_argument("name", type=_path)
+    return [show, add, remove]
 
 
 def edit(options: argparse.Namespace, config: LinkConfig) -> int:
@@ -75,10 +86,17 @@ async def _edit(options: argparse.Namespace, config: LinkConfig) -> None:
 
 @asynccontextmanager
 async def _linked(config: LinkConfig) -> AsyncIterator[Link]:
+    """Have a link that is ready. LinkError with a hint; also if a server refuses our token."""
     link = Link(config)
     task = asyncio.create_task(link.run())
     try:
-        await link.wait_ready(_PATIENCE)
+        try:
+            await link.wait_ready(_PATIENCE)
+        except LinkError as err:
+            raise unreachable(err, config) from err
+        error = link.status.server_error
+        if config.token is not None and isinstance(error, AuthenticationError | TlsError):
+            raise kept_out(error)
         yield link
     finally:
         task.cancel()
@@ -86,25 +104,33 @@ async def _linked(config: LinkConfig) -> AsyncIterator[Link]:
 
 
 async def _list(link: Link, options: argparse.Namespace) -> None:
-    states = {each.path.relative_to(SERVICES): each async for each in link.walk(SERVICES)}
-    counts = {each.path.relative_to(COUNTS): each async for each in link.walk(COUNTS)}
-    rows = []
-    async for message in link.walk(PLACE, min_depth=1):
-        name = message.path.relative_to(PLACE)
-        if not isinstance(message.value, dict) or "driver" not in message.value:
-            continue
-        said, count = (each[name].value if name in each else None for each in (states, counts))
-        state = said.get("value") if isinstance(said, dict) else None
-        rows.append((name, message.value, state, count if isinstance(count, dict) else {}))
-    for name, entry, state, count in rows:
-        text = (
-            f"{name}: {entry.get('src')!s} <-> {entry.get('dst')!s}, {_shown(entry.get('codec'))}"
-        )
-        counted = (
-            f", in {count.get('in')!s}, out {count.get('out')!s}, errors {count.get('errors')!s}"
-        )
-        line = f"{text}: {state or 'not running'!s}{counted if count else ''}"
+    there = [
+        (message.path.relative_to(PLACE), message.value)
+        async for message in link.walk(PLACE, min_depth=1)
+        if isinstance(message.value, dict) and "driver" in message.value
+    ]
+    services, errors, counts = [await _maps(link, at) for at in (SERVICES, ERRORS, COUNTS)]
+    for name, entry in there:
+        state: object = services.get(name, {}).get("value")
+        if state is None:
+            reason = errors[name].get("msg") if name in errors else "nothing drives it"
+            state = f"not running: {reason!s}"
+        line = f"{name}: {entry.get('src')!s} <-> {entry.get('dst')!s}, "
+        line += f"{_shown(entry.get('codec'))}: {state!s}"
+        if count := counts.get(name):
+            line += "".join(f", {key} {count.get(key)!s}" for key in ("in", "out", "errors"))
         sys.stdout.write(f"{safe(line)}\n")
+    if not there:
+        sys.stdout.write("No gates.\n")
+
+
+async def _maps(link: Link, place: Path) -> dict[Path, dict[Key, Value]]:
+    """Return the maps below a place, by what they are about."""
+    return {
+        message.path.relative_to(place): message.value
+        async for message in link.walk(place, min_depth=1)
+        if isinstance(message.value, dict)
+    }
 
 
 async def _add(link: Link, options: argparse.Namespace) -> None:
@@ -180,9 +206,11 @@ async def _check_rivals(link: Link, path: Path, wanted: Entry) -> Message | None
 
 
 def _backend(options: argparse.Namespace) -> dict[Key, Value]:
-    host, _, port = options.broker.partition(":")
-    backend: dict[Key, Value] = {"host": host}
-    if port:
+    host, colon, port = options.broker.rpartition(":")
+    if not colon or options.broker.endswith("]"):
+        host, colon, port = options.broker, "", ""
+    backend: dict[Key, Value] = {"host": host.removeprefix("[").removesuffix("]")}
+    if colon:
         if not port.isdecimal():
             raise ValueError(f"--broker {options.broker}: write HOST or HOST:PORT")
         backend["port"] = int(port)

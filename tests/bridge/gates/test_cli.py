@@ -146,7 +146,7 @@ async def test_added_listed_removed(broker, inside, outside):
         assert await gates(broker, "remove", "lamps") == (0, "lamps removed\n", "")
         await until(lambda: inside.message("run.host.gate.lamps") is None)
     assert await gates(broker, "remove", "lamps") == (1, "", "there is no gate lamps\n")
-    assert await gates(broker, "list") == (0, "", "")
+    assert await gates(broker, "list") == (0, "No gates.\n", "")
 
 
 async def test_what_others_write_controls_no_terminal(broker, inside):
@@ -184,17 +184,38 @@ async def test_another_broker_is_added(broker, inside, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("place", "backend"),
+    [
+        ("[::1]:1884", {"host": "::1", "port": 1884}),
+        ("[::1]", {"host": "::1"}),
+        ("far", {"host": "far"}),
+    ],
+)
+async def test_where_the_other_broker_is(broker, inside, place, backend):
+    """As everywhere else, an IPv6 address stands in brackets."""
+    words = ("add", "js", "home", "ext.js", "--codec", "json", "--broker", place)
+    code, _, err = await gates(broker, *words)
+    assert (code, err) == (0, "")
+    await until(lambda: inside.message("gate.js"))
+    assert inside.value("gate.js")["backend"] == backend
+
+
 async def test_says_what_becomes_of_it(broker, inside):
     """Why it does not run, or that nothing drives it; removed, it leaves no error."""
     words = ("add", "js", "home", "ext.js", "--codec", "json")
     code, out, _ = await gates(broker, *words)
     assert code == 0
     assert out.startswith("js added: home <-> ext.js\nNothing drives it now: `moat-bridge gates`")
+    listed = "js: home <-> ext.js, json: not running: "
+    assert await gates(broker, "list") == (0, f"{listed}nothing drives it\n", "")
     async with bridge(broker, "gates", "--allow", "plugs"):
         await until(lambda: inside.message("error.gate.js"), 20)
         code, out, _ = await gates(broker, *words)
         assert code == 0
         assert "It does not run: dst: ext.js is not among the topics" in out
+        code, out, _ = await gates(broker, "list")
+        assert out.startswith(f"{listed}dst: ext.js is not among the topics")
         assert await gates(broker, "remove", "js") == (0, "js removed\n", "")
         await until(lambda: inside.message("error.gate.js") is None)
 
@@ -277,4 +298,29 @@ async def test_nobody_there():
         pass
     code, _, err = await gates(gone, "list")
     assert code == 1
-    assert "refused" in err.lower()
+    told = f"cannot reach the broker at {gone.host}:{gone.port}: Connection refused"
+    assert err.replace("localhost", gone.host) == f"{told}\nSee --host and --port.\n"
+
+
+async def test_refused_by_the_server(broker, inside, tmp_path):
+    """Whoever has a token wants the server: nothing is done without it."""
+    (tmp_path / "tokens").write_text("tablet a-token-of-ours\n")
+    (tmp_path / "tokens").chmod(0o600)
+    (tmp_path / "mine").write_text("another-token-of-ours")
+    server = ["--listen", "127.0.0.1:0", "--no-anonymous", "--no-announced-token", "--no-gates"]
+    async with bridge(broker, "server", *server, "--token-file", str(tmp_path / "tokens")):
+        await until(lambda: inside.message("run.service.main.conn"), 20)
+        words = ("add", "js", "home", "ext.js", "--codec", "json")
+        code, _, err = await gates(
+            broker, "--host", "127.0.0.1", "--token-file", str(tmp_path / "mine"), *words
+        )
+        assert code == 1
+        assert "does not let us in" in err
+        assert "See --token-file" in err
+        assert inside.message("gate.js") is None
+
+
+async def test_the_connection_after_the_command(broker, inside):
+    """It may stand on either side, and is shown on one."""
+    words = ["gates", "list", "--port", str(broker.port), "--root", str(ROOT)]
+    assert await asyncio.to_thread(main, words) == 0
