@@ -30,6 +30,8 @@ LONGEST_AWAY: Final = 60.0
 PROVEN: Final = 35.0
 """Seconds after which a gate that runs counts as well."""
 _LOOK: Final = 1.0  # seconds between two looks at somebody else
+_SETTLED: Final = 0.1
+"""Seconds within which the installation is seen to be lost, too, if it is: then nothing else is wrong."""
 _AWAY: Final = (CannotConnectError, ConnectionLostError, NoAnswerError)
 
 
@@ -146,6 +148,7 @@ class Job:
     async def _drive(self, gate: Gate, service: Service) -> None:
         while True:
             reason, longest = await self._attempt(gate, service)
+            await asyncio.sleep(_SETTLED)
             delay = self._delay
             self._delay = min(self._delay * FACTOR, longest)
             self.counters.last_error = reason

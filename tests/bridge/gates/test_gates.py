@@ -287,7 +287,7 @@ class TestWithOurServer:
                     assert outside.payloads("ext/js/b") == [b"2"]
                     assert inside.message("home.a") is None
 
-    async def test_what_we_were_is_not_waited_for(self, broker):
+    async def test_what_we_were_is_not_waited_for(self, broker, caplog):
         """Our own announcement, which the broker gets back after a crash, is nobody else's."""
         async with self.serving(broker) as server:
             await until(lambda: server.election.main, 15)
@@ -305,6 +305,7 @@ class TestWithOurServer:
                         return said["id"] != before and said.get("value") == "running"
 
                     await until(again, 20)
+        assert not [each for each in caplog.messages if each.startswith("Gate js: the broker")]
 
 
 async def test_ends_at_once(broker, inside):
