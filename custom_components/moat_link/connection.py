@@ -56,7 +56,7 @@ async def async_link_config(
         broker=broker,
         root=Path.parse(data[CONF_ROOT]),
         name=NAME,
-        endpoint=_endpoint(data),
+        endpoint=fixed_endpoint(data),
         token=data.get(CONF_TOKEN),
         server_tls=server_tls,
         use_server=options.get(CONF_USE_SERVER, True),
@@ -74,7 +74,7 @@ async def async_broker_config(hass: HomeAssistant, data: Mapping[str, Any]) -> B
     )
 
 
-def _endpoint(data: Mapping[str, Any]) -> Endpoint | None:
+def fixed_endpoint(data: Mapping[str, Any]) -> Endpoint | None:
     """Return the server's fixed end point, if the user gave one."""
     if path := data.get(CONF_SERVER_PATH):
         return Endpoint(path=path)

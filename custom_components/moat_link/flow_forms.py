@@ -20,7 +20,7 @@ from homeassistant.helpers.selector import (
     TextSelectorType,
 )
 
-from .connection import Tls
+from .connection import Tls, fixed_endpoint
 from .const import (
     CONF_CA,
     CONF_CLIENT_CERT,
@@ -34,11 +34,11 @@ from .const import (
     CONF_TLS,
     DEFAULT_PORT,
 )
+from .link.direct import ENCRYPTED
 from .link.discover import FoundRoot
 
 CONF_ANYWAY: Final = "anyway"  # accept a root without any trace of MoaT-Link
 CONF_SERVER: Final = "server"  # "host:port", "tls://host:port", or a socket's path
-ENCRYPTED: Final = "tls://"
 EXAMPLE: Final = f"{ENCRYPTED}host:port"
 
 SECTION_CERTIFICATES: Final = "certificates"
@@ -153,13 +153,8 @@ def server_data(user_input: Mapping[str, Any], data: dict[str, Any]) -> dict[str
 
 def server_text(data: Mapping[str, Any]) -> str:
     """Return a server's end point as a form shows it."""
-    if path := data.get(CONF_SERVER_PATH):
-        return str(path)
-    if host := data.get(CONF_SERVER_HOST):
-        scheme = ENCRYPTED if data.get(CONF_SERVER_TLS) else ""
-        shown = f"[{host}]" if ":" in host else host
-        return f"{scheme}{shown}:{data[CONF_SERVER_PORT]}"
-    return ""
+    endpoint = fixed_endpoint(data)
+    return "" if endpoint is None else str(endpoint)
 
 
 def _label(found: FoundRoot) -> str:

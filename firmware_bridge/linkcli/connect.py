@@ -11,7 +11,7 @@ from ..access import UsageError, broker, root, secret, server_tls
 from ..config import read
 from ..drivers import DRIVERS
 from ..link.client import Link, LinkConfig
-from ..link.direct import Endpoint
+from ..link.direct import ENCRYPTED, Endpoint
 from ..link.discover import find_roots, is_root
 from ..link.errors import (
     AuthenticationError,
@@ -25,8 +25,6 @@ from ..link.path import Path
 from ..server.config import ServerConfigError, parse_place
 from .show import Screen
 from .trouble import FailedError, kept_out, no_server, unreachable, untold
-
-_ENCRYPTED = "tls://"
 
 
 def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> LinkConfig:
@@ -132,7 +130,7 @@ def _endpoint(options: argparse.Namespace, environ: Mapping[str, str]) -> Endpoi
     if not place:
         return None
     try:
-        host, port = parse_place(place.removeprefix(_ENCRYPTED))
+        host, port = parse_place(place.removeprefix(ENCRYPTED))
     except ServerConfigError as err:
         raise UsageError(f"--server {err}") from err
-    return Endpoint(host=host, port=port, tls=place.startswith(_ENCRYPTED))
+    return Endpoint(host=host, port=port, tls=place.startswith(ENCRYPTED))

@@ -12,6 +12,7 @@ from ..link.errors import (
     ConnectionLostError,
     LinkError,
     NoAnswerError,
+    NoHistoryError,
     NotFoundError,
     NotMqtt5Error,
     RefusedError,
@@ -58,8 +59,10 @@ async def no_server(endpoint: Endpoint, error: LinkError | None, timeout: float)
         return FailedError(
             f"the server at {endpoint} encrypts its connections: write --server tls://{endpoint}"
         )
-    reason = error or f"it does not answer within {timeout:g} s"
-    return FailedError(f"no connection to the server at {endpoint}: {reason}")
+    reason = str(error or f"it does not answer within {timeout:g} s")
+    return FailedError(
+        f"no connection to the server at {endpoint}: {reason.removeprefix(f'{endpoint}: ')}"
+    )
 
 
 def kept_out(error: LinkError, endpoint: Endpoint | None = None) -> FailedError:
@@ -90,6 +93,10 @@ async def explained(error: LinkError, link: Link, options: argparse.Namespace) -
             return FailedError(await _no_service(link, options))
         case NotFoundError() if isinstance(getattr(options, "path", None), Path):
             return FailedError(await missing(link, options.path))
+        case NoHistoryError() if error.server is not None:
+            return FailedError(
+                f"{error}\nA server keeps what it is told to: see `moat-bridge server --history`."
+            )
         case ConnectionLostError():
             return FailedError(f"the connection was lost: {error}")
     return error

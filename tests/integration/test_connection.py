@@ -72,7 +72,7 @@ async def test_broken_client_key(hass: HomeAssistant, authority: Authority) -> N
     [
         ({}, None),
         ({"server_host": "srv", "server_port": 7000}, "srv:7000"),
-        ({"server_host": "srv", "server_port": 7000, "server_tls": True}, "srv:7000 (TLS)"),
+        ({"server_host": "srv", "server_port": 7000, "server_tls": True}, "tls://srv:7000"),
         ({"server_path": "/run/moat"}, "/run/moat"),
     ],
 )

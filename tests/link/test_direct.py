@@ -66,7 +66,7 @@ def test_encrypted_endpoints() -> None:
         "tls": [{"host": "a", "port": 2}, {"host": 5}, "x"],
     }
     assert [str(each) for each in endpoints(said)] == ["a:1"]
-    assert [str(each) for each in endpoints(said, encrypted=True)] == ["a:2 (TLS)", "a:1"]
+    assert [str(each) for each in endpoints(said, encrypted=True)] == ["tls://a:2", "a:1"]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 DEFAULT_PORT: Final = 27587
+ENCRYPTED: Final = "tls://"
+"""What stands before the address of a server that encrypts."""
 _MOST_ENDPOINTS: Final = 16
 _LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 _BREATH: Final = 0.5  # seconds between attempts, however often the announcements change
@@ -52,10 +54,13 @@ class Endpoint:
 
     @override
     def __str__(self) -> str:
-        """Name it for people."""
+        """Name it as people do, here and there."""
         if self.dial is not None:
             return "this process"
-        return self.path or f"{self.host}:{self.port}{' (TLS)' if self.tls else ''}"
+        if self.path is not None:
+            return self.path
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{ENCRYPTED if self.tls else ''}{host}:{self.port}"
 
 
 def endpoints(announcement: Value, *, server: str = "", encrypted: bool = False) -> list[Endpoint]:

@@ -3,6 +3,7 @@
 import os
 import re
 from enum import StrEnum
+from socket import gaierror
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -131,5 +132,8 @@ class CommandError(LinkError):
 
 def system_reason(error: Exception) -> str:
     """Return what the system says, once for all addresses that were tried."""
+    if isinstance(error, gaierror):
+        return "host name not found"
     numbers = dict.fromkeys(_ERROR_NUMBER.findall(str(error)))
-    return ", ".join(os.strerror(int(number)) for number in numbers) or str(error)
+    said = ", ".join(os.strerror(int(number)) for number in numbers) or str(error)
+    return said or "the other side hung up"
