@@ -62,9 +62,9 @@ def _bridge(options: argparse.Namespace) -> int:
         return USAGE
     if options.check:
         sys.stdout.write(f"Right: {len(config.drivers)} driver(s), root {config.root}\n")
-        sys.stdout.writelines(f"{line}\n" for line in (described(server) if server else ()))
+        sys.stdout.writelines(f"{line}\n" for line in _told(config, server))
         return OK
-    for line in described(server) if server else ():
+    for line in _told(config, server):
         _LOGGER.info("%s", line)
     try:
         asyncio.run(_run(config, settings, server, forget=options.forget))
@@ -72,6 +72,12 @@ def _bridge(options: argparse.Namespace) -> int:
         sys.stderr.write(f"server: {reason(err)}\n")
         return FAILED
     return OK
+
+
+def _told(config: Config, server: ServerConfig | None) -> list[str]:
+    """Say what is done beside the drivers."""
+    gates = ["Drives the installation's gates"] if config.drives_gates else []
+    return [*(described(server) if server else ()), *gates]
 
 
 async def _run(

@@ -168,9 +168,9 @@ class Bridge:
         if not self._ready and all(each.offered for each in self._runners.values()):
             self._ready = True
             self._publisher.sweep()
-            _LOGGER.info(
-                "Ready: %d devices at %s", len(self._catalogue.entries), self._config.prefix
-            )
+            if self._runners:
+                count, place = len(self._catalogue.entries), self._config.prefix
+                _LOGGER.info("Ready: %d devices at %s", count, place)
 
     def _on_batch(self, runner: Runner, batch: Batch) -> None:
         self._take_offers(runner)

@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import time
+from collections.abc import Iterator
+from itertools import islice
 
 from ..access import UsageError
 from ..link.client import Link
-from ..link.codec import ABSENT
+from ..link.codec import ABSENT, Value
 from ..link.errors import AuthenticationError
 from ..link.message import Message
 from ..link.path import Path
@@ -16,6 +18,7 @@ from .show import DIM, RED, Screen, about, when
 from .trouble import FailedError, kept_out, missing
 
 _DAY = 86400.0
+_MOST = 8  # numbers that are offered
 
 
 async def get(link: Link, screen: Screen, options: argparse.Namespace) -> None:
@@ -163,19 +166,28 @@ async def _nothing(link: Link, screen: Screen, options: argparse.Namespace) -> N
 
 def _check_number(there: Message, options: argparse.Namespace) -> None:
     """FailedError with what could be meant, if what is sampled is no number now."""
-    numeric = bool | int | float  # a switch counts as 0 and 1
-    place = " ".join([str(options.path), *(f"--item {each}" for each in options.item)])
-    match there.item(tuple(options.item)):
-        case dict() as value:
-            numbers = [key for key, each in value.items() if isinstance(each, numeric)]
-        case list() | tuple() as value:
-            numbers = [key for key, each in enumerate(value) if isinstance(each, numeric)]
+    said = "".join(f" --item {each}" for each in options.item)
+    value = there.item(tuple(options.item))
+    numbers = list(islice(_numbers(value, said), _MOST))
+    if numbers == [said]:
+        return
+    if numbers:
+        raise FailedError(f"{options.path}{said} is no number; there is{','.join(numbers)}")
+    what = "" if isinstance(value, dict | list) else f", but {shown(value)}"
+    raise FailedError(f"{options.path}{said} is no number{what}: --step needs one")
+
+
+def _numbers(value: Value, said: str) -> Iterator[str]:
+    """Find the numbers in a value (a switch counts as 0 and 1), and how to say which is meant."""
+    match value:
         case bool() | int() | float():
-            return
-        case value:
-            raise FailedError(f"{place} is no number, but {shown(value)}: --step needs one")
-    items = f"numbers in it are {', '.join(map(str, numbers))}" if numbers else "nor has it any"
-    raise FailedError(f"{place} is no number: {items}; see --item")
+            yield said
+        case dict():
+            for key, each in value.items():
+                yield from _numbers(each, f"{said} --item {key!s}")
+        case list():
+            for index, each in enumerate(value):
+                yield from _numbers(each, f"{said} --item {index}")
 
 
 def _times(options: argparse.Namespace) -> tuple[float | None, float | None, float | None]:

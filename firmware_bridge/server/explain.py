@@ -61,7 +61,7 @@ def described(config: ServerConfig) -> Iterator[str]:
     yield f"Holds up to {_size(config.most_data)} of data"
     if config.history is not None:
         rules = (
-            f"{Path.from_topic(prefix) if prefix else ':'} {_rule(rule)}"
+            f"{Path.from_topic(prefix) if prefix else 'everything'} {_rule(rule)}"
             for prefix, rule in config.history.keep.items()
         )
         yield f"Remembers {', '.join(rules)}; {_size(config.history.size)} in all"

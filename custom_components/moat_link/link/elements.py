@@ -208,7 +208,7 @@ def from_dotted(part: tuple[str, str]) -> Element:
     """Read one part of a dotted path."""
     lead, text = part
     if not text:
-        raise DecodeError("an empty name is written :e, the empty path as :")
+        raise DecodeError("write an empty name as :e, a number as in home:1, the empty path as :")
     if lead != ":":
         return text
     return _NAMES[text] if text in _NAMES else _parse_symbol(text)

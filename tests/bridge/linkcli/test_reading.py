@@ -213,11 +213,17 @@ async def test_samples(ask: Ask, server: Server) -> None:
 
 async def test_samples_of_no_number(ask: Ask, server: Server) -> None:
     """What could be meant is named."""
-    say(server, "a.b", {"v": 4, "t": "x", "on": True, "l": [1, "y", 2], "m": {}})
+    say(server, "a.b", {"v": 4, "t": "x", "on": True, "l": [1, "y", {"z": 2}], "m": {}})
     for words, told in (
-        ((), "a.b is no number: numbers in it are v, on; see --item"),
-        (("--item", "l"), "a.b --item l is no number: numbers in it are 0, 2; see --item"),
-        (("--item", "m"), "a.b --item m is no number: nor has it any; see --item"),
+        (
+            (),
+            "a.b is no number; there is --item v, --item on, --item l --item 0, --item l --item 2 --item z",
+        ),
+        (
+            ("--item", "l"),
+            "a.b --item l is no number; there is --item l --item 0, --item l --item 2 --item z",
+        ),
+        (("--item", "m"), "a.b --item m is no number: --step needs one"),
         (("--item", "t"), 'a.b --item t is no number, but "x": --step needs one'),
         (("--item", "w"), "a.b --item w is no number, but null: --step needs one"),
     ):
@@ -230,7 +236,8 @@ async def test_no_history(ask: Ask, server: Server, broker: Mosquitto) -> None:
     """Of that path none is kept, or there is nothing at all."""
     say(server, "x", 1)
     found = await ask("history", "x")
-    assert (found.code, found.err) == (1, ["no history is kept of x"])
+    hint = "A server keeps what it is told to: see `moat-bridge server --history`."
+    assert (found.code, found.err) == (1, ["no history is kept of x", hint])
     found = await ask("history", "a.none")
     assert (found.code, found.err) == (1, ["nothing at a.none; there is x"])
     found = await ask("history", "a.b", "--step", "10us")

@@ -52,7 +52,7 @@ def test_everything(tmp_path: File) -> None:
         "Logs in at other servers with the token of cellar",
         f"Keeps the data in {tmp_path}, synced every 0.5 s",
         "Holds up to 512M of data",
-        "Remembers : 30 days, ems.meter 7 days up to 500M, error up to 1.5G; 1000 in all",
+        "Remembers everything 30 days, ems.meter 7 days up to 500M, error up to 1.5G; 1000 in all",
     ]
 
 
@@ -122,7 +122,7 @@ def test_check(tmp_path: File, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is started or made."""
     words = ["server", "--check", "--name", "me", "--save", str(tmp_path / "new")]
     assert main([*words, "--history", ":=1"]) == 0
-    assert "Remembers : 1 days; 1G in all" in capsys.readouterr().out.splitlines()
+    assert "Remembers everything 1 days; 1G in all" in capsys.readouterr().out.splitlines()
     assert not (tmp_path / "new").exists()
     assert main([*words, "--token-file", str(tmp_path / "none")]) == 2
     told = capsys.readouterr().err
@@ -135,6 +135,9 @@ def test_check_of_a_bridge(tmp_path: File, capsys: pytest.CaptureFixture[str]) -
     assert main([*words, "--history", ":=30,1G", "--history", "ems=,64K"]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "Right: 1 driver(s), root moat"
-    assert told[-1] == "Remembers : 30 days up to 1G, ems up to 64K; 1G in all"
+    assert told[-2:] == [
+        "Remembers everything 30 days up to 1G, ems up to 64K; 1G in all",
+        "Drives the installation's gates",
+    ]
     assert main([*words, "--history", "ems"]) == 2
     assert "command line: server.history" in capsys.readouterr().err
