@@ -39,6 +39,7 @@ _IDLE: Final = 0.5
 _SLICE: Final = 2000  # nodes looked at in one go
 _RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
+_GOODBYE: Final = 2.0  # seconds for each step of leaving, whatever disk and broker are busy with
 _SETTLED: Final = 10.0  # seconds after which a session is no accident
 _ECHOES: Final = 100  # messages of our own that we know again
 _PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
@@ -223,14 +224,16 @@ class Broker:
         if session is None:
             return
         with contextlib.suppress(LinkError, TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(_GOODBYE):
                 await self.vouch()
+        with contextlib.suppress(LinkError, TimeoutError):
+            async with asyncio.timeout(_GOODBYE):
                 self.send(_levels((MAIN / "down").topic), self._name, self._meta(), retain=False)
                 if alone:
                     await self.confirm(MAIN / "conn", ABSENT)
                 await self.confirm(MAIN / "server" / self._name, ABSENT)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(_GOODBYE):
                 await session.close()
 
     async def _remember(self) -> None:

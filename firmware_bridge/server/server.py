@@ -217,11 +217,12 @@ class Server:
                         task.cancel()
                     failure = err
                     return
-                works = self.doors.run(), self.keys.run(), self.clients.watch()
-                background += map(tasks.create_task, (*works, self.office.run(), self._keep_tidy()))
+                works = self.doors.run(), self.keys.run(), self.clients.watch(), self._keep_tidy()
+                background += map(tasks.create_task, works)
+                announcing = tasks.create_task(self.office.run())
                 await self._stop.wait()
-                await self._end()
-                for task in background:
+                await self._take_leave(announcing)
+                for task in background:  # at once, or we would come back to the broker
                     task.cancel()
         finally:
             await self._clean_up()
@@ -312,10 +313,12 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.caretaker.urgent.wait(), _TIDY)
 
-    async def _end(self) -> None:
+    async def _take_leave(self, announcing: asyncio.Task[None]) -> None:
+        """Let nobody in any more, and say so; what is `announcing` us is not to object."""
         await self.doors.close()
+        announcing.cancel()
+        await asyncio.wait([announcing])
         await self.broker.close(alone=self.office.alone)
-        await self.clients.close()
 
     async def _clean_up(self) -> None:
         await self.doors.close()

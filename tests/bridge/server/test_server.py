@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any, override
@@ -17,7 +18,7 @@ from firmware_bridge.link.errors import AuthenticationError, ConnectionLostError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig, Session
-from firmware_bridge.server import namesake, office
+from firmware_bridge.server import broker as broker_module, namesake, office
 from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError
@@ -52,6 +53,71 @@ async def test_announced_and_withdrawn(serve: Start, peer: Peer) -> None:
     assert peer.heard("run/service/main/down") == ["srv1"]
     assert peer.last("run/service/main/server/srv1") is ABSENT
     assert peer.last("run/service/main/conn") is ABSENT
+
+
+async def test_withdrawn_for_good(serve: Start, join: Start, peer: Peer) -> None:
+    """A client that does not read delays the end; meanwhile nobody comes back to the broker."""
+    server = await serve()
+    for number in range(20_000):
+        server.tree.store.merge(["n", f"x{number}"], encode("x" * 200), Meta("x", 1.0))
+    stuck = await join(server, "_stuck")
+    stuck.send([9, ["d", "walk"], Path("n")])
+    connection = server.clients.find("_stuck").connection
+    await until(lambda: not connection._writable.is_set())
+    await until(lambda: peer.last("run/service/main/conn") is not ABSENT)
+    server.stop()
+    await server.task
+    await peer.session.barrier()
+    assert server.broker.sessions == 1
+    assert peer.last("run/service/main/server/srv1") is ABSENT
+    assert peer.last("run/service/main/conn") is ABSENT
+
+
+async def test_announces_itself_no_more(
+    serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be said again at its time is not said any more when the server takes its leave."""
+    server = await serve()
+    topic = "run/service/main/server/srv1"
+    await until(lambda: peer.last(topic) is not ABSENT)
+    confirm = server.broker.confirm
+
+    async def confirmed(path: Path, value: Any, *, retain: bool = True) -> None:
+        await confirm(path, value, retain=retain)
+        if value is ABSENT:
+            server.office._stir.set()
+            await peer.say("something", 1, time=1.0)  # the broker has time for more
+
+    monkeypatch.setattr(server.broker, "confirm", confirmed)
+    monkeypatch.setattr(office, "_TOKEN_LIFE", 0.0)
+    server.stop()
+    await server.task
+    await peer.session.barrier()
+    assert peer.last(topic) is ABSENT
+
+
+async def test_withdrawn_though_the_disk_hangs(
+    serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be remembered in time is left out; the others are told all the same."""
+    monkeypatch.setattr(broker_module, "_GOODBYE", 0.5)
+    server = await serve()
+    topic = "run/service/main/server/srv1"
+    await until(lambda: peer.last(topic) is not ABSENT)
+    going = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        going.wait(10)
+        raise OSError("no more")
+
+    monkeypatch.setattr(server._witness, "renew", hang)
+    server.tree.write(["a"], 1, Meta("x", 1.0))
+    server.stop()
+    await server.task
+    going.set()
+    await peer.session.barrier()
+    assert peer.heard("run/service/main/down") == ["srv1"]
+    assert peer.last(topic) is ABSENT
 
 
 async def test_data_both_ways(serve: Start, join: Start, peer: Peer) -> None:
