@@ -115,9 +115,7 @@ class Office:
             if self._unsaid and now - announced >= _BREATH:
                 announced = now
                 await self._announce()
-            if (
-                self._broker.connected and not self._unsaid
-            ):  # who is to be found may be the main one
+            if self._broker.connected and not self._unsaid:  # only who can be found may be main
                 await self._take_part()
             self._broker.repairs = self.election.main
             await self._pause()
@@ -179,6 +177,8 @@ class Office:
 
         asyncio.get_running_loop().call_later(_TOKEN_GRACE, expire)
         await self._announce()
+        if self.election.main and not self._unsaid:
+            self._claim()  # real clients take the token from there
 
     # Inside
 

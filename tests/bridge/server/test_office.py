@@ -205,17 +205,33 @@ async def test_will(broker: Mosquitto, serve: Start) -> None:
 async def test_token_lives_for_a_while(
     serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another one is announced at the server's own place, with the lifetime of real servers."""
+    """Another one is announced with the lifetime of real servers, and where clients look for it."""
     assert (office._TOKEN_LIFE, office._TOKEN_GRACE) == (900, 30)
     monkeypatch.setattr(office, "_TOKEN_LIFE", 0.3)
     monkeypatch.setattr(office, "_TOKEN_GRACE", 0.0)
-    await serve("srv1")
-    topic = "run/service/main/server/srv1"
-    await until(lambda: len(peer.heard(topic)) >= 3)
+    server = await serve("srv1")
+    await until(lambda: server.election.main)
+    topic, main = "run/service/main/server/srv1", "run/service/main/conn"
+    before = len(peer.heard(topic))
+    await until(lambda: len(peer.heard(topic)) >= before + 3)
     said: list[Any] = peer.heard(topic)
     assert len({each["auth"]["token"] for each in said}) == len(said)
     assert all(len(each["auth"]["token"]) == 20 for each in said)
-    assert len(peer.heard("run/service/main/conn")) == 1
+    await until(lambda: said[-1] in peer.heard(main))
+    assert said[before:] == [each for each in peer.heard(main) if each in said[before:]]
+
+
+async def test_token_of_who_stands_back(
+    serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is not the main server announces another token at its own place alone."""
+    monkeypatch.setattr(office, "_TOKEN_LIFE", 0.3)
+    main = "run/service/main/conn"
+    await peer.say("run/service/main/server/other", {"link": []}, time=5.0, origin="other")
+    await peer.say(main, {"link": []}, time=5.0, origin="other")
+    await serve("srv1")
+    await until(lambda: len(peer.heard("run/service/main/server/srv1")) >= 3)
+    assert peer.heard(main) == [{"link": []}]
 
 
 async def test_left_behind(serve: Start, peer: Peer) -> None:
