@@ -67,6 +67,8 @@ class History:
         self._lost = 0
         self._archive = Archive(config.file)
         self._thread = ThreadPoolExecutor(1, "history")
+        self._renewing = asyncio.Lock()
+        self._renewals = 0
         self._sizes: dict[str | None, int] | None = None
         self._problem: str | None = None
         self._unclean = False
@@ -210,18 +212,23 @@ class History:
     async def _do[T](self, work: Callable[[], T]) -> T:
         """Do something in the thread; a damaged file is put aside, and it is done with a new one."""
         loop = asyncio.get_running_loop()
+        renewals = self._renewals
         try:
             return await loop.run_in_executor(self._thread, work)
         except (OSError, sqlite3.Error) as err:
             if not damaged(err):
                 raise
-            await self._finish(self._renew(err))
+            await self._finish(self._renew(err, renewals))
         return await loop.run_in_executor(self._thread, work)
 
-    async def _renew(self, reason: Exception) -> None:
-        """Begin a new file, and say why."""
-        loop = asyncio.get_running_loop()
-        aside = await loop.run_in_executor(self._thread, self._archive.put_aside, reason)
+    async def _renew(self, reason: Exception, renewals: int) -> None:
+        """Begin a new file, and say why; unless others who found out have done so since."""
+        async with self._renewing:
+            if renewals != self._renewals:
+                return
+            loop = asyncio.get_running_loop()
+            aside = await loop.run_in_executor(self._thread, self._archive.put_aside, reason)
+            self._renewals += 1
         text = f"{self._config.file}: {reason}; put aside as {aside.name}"
         _LOGGER.error("The history cannot be used, a new one is begun: %s", text)
         self._sizes = None

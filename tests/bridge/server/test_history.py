@@ -353,6 +353,19 @@ async def test_not_a_data_base(tmp_path: File) -> None:
     assert (tmp_path / "h.db.bad").read_bytes().startswith(b"SQLite format 3\0 and")
 
 
+async def test_damage_found_by_many(tmp_path: File) -> None:
+    """The file is put aside once, whoever finds out at the same time; the new one stays."""
+    file = tmp_path / "h.db"
+    content = b"something else " * 1000
+    file.write_bytes(content)
+    told = Told()
+    history = make(file, report=told.report)
+    await asyncio.gather(*(history.read(lambda archive: archive.paths()) for _ in range(3)))
+    assert [kind for kind, _ in told] == ["damage"]
+    assert (tmp_path / "h.db.bad").read_bytes() == content
+    await history.close()
+
+
 async def test_damaged_inside(tmp_path: File) -> None:
     """Pages that make no sense are found when they are needed; nothing that comes is lost."""
     file = tmp_path / "h.db"
