@@ -47,13 +47,14 @@ class Caretaker:
                 case {"up": bool(up), **more}:
                     orderly = more.get("state") == "closed"
                     self._cleanup.ping(name, up=up, now=now, orderly=orderly)
-                    if up:
-                        self._silent.discard(name)
-                    elif self._alive(ID + name):
-                        self._silent.add(name)
+                    self._note(name, silent=not up)
+                case _ if value is ABSENT:  # somebody tells it to end
+                    self._note(name, silent=True)
         elif topic.startswith(ID) and retained:
-            there = value is not ABSENT
-            self._cleanup.identity(topic.removeprefix(ID), there=there, now=now)
+            name, there = topic.removeprefix(ID), value is not ABSENT
+            self._cleanup.identity(name, there=there, now=now)
+            if there:
+                self._note(name, silent=False)
         elif topic == KEEPER and retained:
             self._cleanup.keeper(value, now)
         elif topic.startswith(HOST) and retained:
@@ -114,6 +115,13 @@ class Caretaker:
                     if not self._alive(HOST + "/".join(path)):
                         levels = [*_ERRORS, *path]
                         self._tree.report(levels, ABSENT, self._name)
+
+    def _note(self, name: str, *, silent: bool) -> None:
+        """Take note of whether a client with an identity is still there."""
+        if not silent:
+            self._silent.discard(name)
+        elif self._alive(ID + name):
+            self._silent.add(name)
 
     def _alive(self, topic: str) -> bool:
         node = self._tree.store.find(topic.split("/"))

@@ -50,6 +50,15 @@ async def test_goodbyes_are_not_kept_for_ever(server: Server) -> None:
     assert not caretaker.knows("_99")
 
 
+async def test_told_to_end(server: Server) -> None:
+    """An order to terminate ends what is known of a client; a new identity begins it again."""
+    identify(server, "_1", {"host": "x"})
+    server.caretaker.hear("run/ping/id/_1", ABSENT, retained=False)
+    assert not server.knows("_1")
+    identify(server, "_1", {"host": "x"})
+    assert server.knows("_1")
+
+
 async def test_odd_ids(server: Server) -> None:
     """Ids are those that clients have, however topics spell them."""
     identify(server, "a::b:|c", {"host": "x"})
