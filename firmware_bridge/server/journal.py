@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path as File
+from time import monotonic
 from typing import Final
 
 from ..link.clock import Clock
@@ -73,7 +75,7 @@ class Journal:
         self._problem: str | None = None
         self._stale = True  # the files do not have everything
         self._begun = False
-        self._pause = _RETRY
+        self._again = -inf  # when that is to be tried again (monotonic)
         self._lock = Lock(config.directory)
         self._dirty = asyncio.Event()
         self._trouble = asyncio.Event()
@@ -82,7 +84,7 @@ class Journal:
 
     @property
     def problem(self) -> str | None:
-        """Why nothing is written just now."""
+        """Why not everything can be written just now."""
         return self._problem
 
     @property
@@ -144,12 +146,10 @@ class Journal:
             tasks.create_task(self._keep_working())
 
     async def work(self) -> None:
-        """Do what is due."""
+        """Do what is due; write the whole tree if that is needed, though it may have failed before."""
         if self._stale:
             await self._compact()
-        await self._flush()
-        await self._sync()
-        await self._advance()
+        await self._keep_up()
 
     def close(self, reason: str) -> None:
         """End the files in order; if there is none, try to write everything."""
@@ -177,6 +177,8 @@ class Journal:
         wait = config.sync
         if current is not None and current.size != current.safe:
             wait = min(wait, current.synced + wait - self._clock.monotonic())
+        if self._stale:
+            wait = min(wait, self._again - monotonic())
         return max(wait, config.flush)
 
     async def _keep_flushing(self) -> None:
@@ -189,14 +191,17 @@ class Journal:
 
     async def _keep_working(self) -> None:
         while True:
-            await self.work()
+            await (self.work() if monotonic() >= self._again else self._keep_up())
             self._trouble.clear()
-            if self._problem is not None:
-                await asyncio.sleep(self._pause)
-            else:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience):
-                        await self._trouble.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._trouble.wait()
+
+    async def _keep_up(self) -> None:
+        """Save what has changed, in the files that there are."""
+        await self._flush()
+        await self._sync()
+        await self._advance()
 
     async def _flush(self) -> None:
         current = self._current
@@ -244,9 +249,12 @@ class Journal:
             current.begun = now
 
     async def _compact(self) -> None:
-        """Write the whole tree into a new file, while changes go to both."""
+        """Write the whole tree into a new file, while changes go to both.
+
+        If that fails they go on to the one that there is: there may be room for them.
+        """
         segment: Segment | None = None
-        begun = self._clock.monotonic()
+        begun = monotonic()
         try:
             segment = await self._do(self._begin_full)
             self._next = segment
@@ -262,8 +270,8 @@ class Journal:
                 self._slow.submit(segment.discard)
             if not isinstance(err, OSError):
                 raise
-            self._failed(err)
-            self._pause = max(_RETRY, _EFFORT * (self._clock.monotonic() - begun))
+            self._again = monotonic() + max(_RETRY, _EFFORT * (monotonic() - begun))
+            self._complain(err)
             return
         finally:
             self._next = None
@@ -343,11 +351,14 @@ class Journal:
             self._slow.submit(self._current.close)
             self._current = None
         self._stale = True
-        self._pause = _RETRY
+        self._again = monotonic() + _RETRY
         self._trouble.set()
+        self._complain(error)
+
+    def _complain(self, error: OSError) -> None:
         text = f"{error.filename or self._config.directory}: {error.strerror or error}"
         if self._problem is None:
-            _LOGGER.error("Nothing can be saved: %s", text)
+            _LOGGER.error("Not everything can be saved: %s", text)
         if self._problem != text:
             self._problem = text
             self._report(text)

@@ -20,6 +20,7 @@ from firmware_bridge.server.journal import Journal, JournalConfig
 from firmware_bridge.server.loader import Loaded, load
 from firmware_bridge.server.lock import LockedError
 from firmware_bridge.server.savefile import read
+from firmware_bridge.server.segment import Segment
 from firmware_bridge.server.store import Store
 from tests.bridge.server.clock import StoppedClock
 from tests.support.running import running
@@ -296,6 +297,42 @@ async def test_full_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> Non
     other = Keeper(tmp_path)
     other.load()
     assert other.values() == {"a": 1, "b": 2, "c": 3, "d": 4}
+    other.journal.close("")
+
+
+async def test_no_room_for_everything(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the whole tree does not fit any more, changes that do are saved and synced."""
+    monkeypatch.setattr("firmware_bridge.server.journal._RETRY", 0.01)
+    real = Segment.complete
+    full = False
+
+    def complete(segment: Segment) -> None:
+        if full:
+            raise OSError(28, "No space left on device")
+        real(segment)
+
+    monkeypatch.setattr(Segment, "complete", complete)
+    async with keeping(tmp_path, rewrite=1) as keeper:
+        full = True
+        keeper.write("a", 1)
+        await until(lambda: b"aa" in content(keeper.files()[-1]))
+        keeper.clock.advance(11.0)
+        await until(lambda: keeper.reports)
+        keeper.write("b", 2)
+        (file,) = keeper.files()
+        await until(lambda: b"\x61b\x02" in content(file))
+        keeper.clock.advance(0.02)
+        current = keeper.journal._current
+        assert current is not None
+        await until(lambda: current.safe == len(content(file)))
+        assert keeper.journal.problem is not None
+        full = False
+        await until(lambda: keeper.journal.problem is None)
+        assert keeper.files() != [file]
+        keeper.write("c", 3)
+    other = Keeper(tmp_path)
+    assert other.load().complete
+    assert other.values() == {"a": 1, "b": 2, "c": 3}
     other.journal.close("")
 
 
