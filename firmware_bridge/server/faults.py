@@ -1,5 +1,6 @@
 """The commands below `e`: who reports an error, acknowledges it, or says that it is over."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -30,6 +31,8 @@ class FaultCommands:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self.stopped = False
+        """Whether the server stops: what is followed goes on, and has not failed."""
 
     def raise_(self, caller: str, call: Reply) -> Answer:
         """Report an error, new or known."""
@@ -65,12 +68,13 @@ class FaultCommands:
                 _note(log, item)
                 request.kept = kept + weigh(Reply((log,)))
         except LinkError as err:
-            fields["log"] = log
-            fields["exc"] = _exception(err)
-            self._raise(caller, path, fields)
+            self._raise(caller, path, fields | {"log": log, "exc": _exception(err)})
+        except asyncio.CancelledError:
+            if not self.stopped:
+                self._raise(caller, path, fields | {"log": log, "exc": _end(request)})
+            raise
         else:
-            fields["log"] = log
-            self._clear(caller, path, fields)
+            self._clear(caller, path, fields | {"log": log})
         return None
 
     def expire(self, origin: str, lifetime: float = EXPIRY) -> None:
@@ -154,6 +158,12 @@ def _note(log: list[Value], item: Reply) -> None:
     log.append(entry)
     if len(log) > _LOG:
         log[:] = [*log[:_HEAD], "…", *log[-_TAIL:]]
+
+
+def _end(request: Request) -> str:
+    """Say why a caller is not there any more."""
+    closed = request.connection.closed
+    return str(closed.result()) if closed.done() else "cancelled"
 
 
 def _exception(error: LinkError) -> Value:

@@ -325,6 +325,7 @@ class Server:
         for task in self._notices:
             task.cancel()
         await self.peers.close()
+        self.clients.commands.faults.stopped = True
         await self.clients.close()
         if self.journal is not None:
             self.journal.close("Shutdown")

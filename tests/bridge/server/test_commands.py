@@ -251,6 +251,33 @@ async def test_errors_in_detail(serve: Start, join: Start) -> None:
     assert refused(await caller.call(["e", "info"], Path("x"), "text", too_long))
 
 
+async def test_monitored_by_the_dead(serve: Start, join: Start) -> None:
+    """Who follows an action and vanishes, or gives up, has not succeeded; a server that stops is no failure."""
+    server = await serve()
+    one, two, three = [await join(server, name) for name in ("_one", "_two", "_three")]
+    for caller, name in ((one, "a"), (two, "b"), (three, "c")):
+        caller.send([9, ["e", "mon"], Path(name), {"level": 3}])
+        await caller.until(lambda frame: frame == [-11])
+        caller.send([9, "begun"])
+    assert await one.call(["i", "ping"]) == ["乓"]
+    await one.close()
+    two.send([10, -3])
+    found: dict[str, Any] = {}
+    for name in ("a", "b"):
+        await until(lambda: server.tree.store.find(["error", name]))  # noqa: B023
+        found[name] = server.tree.store.find(["error", name]).record.value
+    assert found["a"] | {"start": 0} == {
+        "level": 3,
+        "start": 0,
+        "log": [["begun"]],
+        "exc": "closed by the other side",
+    }
+    assert found["b"]["exc"] == "cancelled"
+    server.stop()
+    await server.task
+    assert server.tree.store.find(["error", "c"]) is None
+
+
 async def test_relayed_streams(serve: Start, join: Start) -> None:
     """Items go both ways, and each side's last word; a plain answer to a stream, too."""
     server = await serve()
