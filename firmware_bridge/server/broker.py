@@ -173,8 +173,9 @@ class Broker:
                     count += 1
             if not number % _SLICE:
                 await asyncio.sleep(0)
-        if session == self.sessions:
-            self._debts.survey(done=True)
+                if session != self.sessions:
+                    return  # what the next one retains has not been read yet
+        self._debts.survey(done=True)
         if count:
             _LOGGER.info("The broker lacks %d nodes, which it gets now", count)
 

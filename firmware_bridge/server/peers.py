@@ -176,6 +176,7 @@ class Peers:
         self._links.pop(name, None)
         self.agreed.pop(name, None)
         self._rested.pop(name, None)
+        self._again.discard(name)
         for tasks in (self._tasks, self._syncs):
             if (task := tasks.pop(name, None)) is not None:
                 task.cancel()
@@ -234,7 +235,8 @@ class Peers:
                 _LOGGER.warning("The data of server %s could not be copied: %s", name, err)
                 return
             finally:
-                self._rested[name] = loop.time() + _rest(loop.time() - start)
+                if name in self._links:
+                    self._rested[name] = loop.time() + _rest(loop.time() - start)
         self.agreed[name] = result
         self._on_agreed(name, result)
         if result.refused:

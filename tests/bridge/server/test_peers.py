@@ -88,6 +88,23 @@ async def test_announced_again() -> None:
         assert links == [("srv1", True)]
 
 
+async def test_gone_while_agreeing() -> None:
+    """Nothing is kept of a server that vanishes just then."""
+    links: list[tuple[str, bool]] = []
+    async with FakeServer() as server, peers(Tree(SystemClock()), links) as mine:
+
+        def vanish() -> None:
+            mine.announced("srv1", server.announcement)
+            mine.announced("srv1", ABSENT)
+
+        mine._on_link = lambda name, up: asyncio.get_running_loop().call_soon(vanish)
+        mine.announced("srv1", server.announcement)
+        await until(lambda: not mine._links, what="found, and gone")
+        await until(lambda: not server.clients)
+        assert mine.agreed == {}
+        assert not any((mine._tasks, mine._syncs, mine._again, mine._rested, mine._endpoints))
+
+
 async def test_crowd() -> None:
     """Connections are few, whoever announces what; odd names are none."""
     async with peers(Tree(SystemClock()), []) as mine:

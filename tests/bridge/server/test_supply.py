@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link.codec import ABSENT
+from firmware_bridge.link.codec import ABSENT, encode
 from firmware_bridge.link.meta import Meta, decode_meta
 from firmware_bridge.link.path import Path
+from firmware_bridge.link.session import BrokerConfig
+from firmware_bridge.server.config import ServerConfig
 from firmware_bridge.server.journal import JournalConfig
-from tests.support.installation import Peer, other
+from firmware_bridge.server.server import Server
+from tests.support.installation import ROOT, Peer, other
 from tests.support.mosquitto import Mosquitto
 from tests.support.wait import until
 
@@ -62,6 +65,25 @@ async def vouched(server: Any) -> None:
     """Wait until the broker has everything, and word of that."""
     await until(lambda: not server.broker.owed)
     await server.broker.vouch()
+
+
+async def test_broker_lost_while_looking() -> None:
+    """What another session lacks is not known before it has told what it retains."""
+    config = ServerConfig(
+        broker=BrokerConfig(host="127.0.0.1", port=1), root=ROOT, name="srv1", listeners=()
+    )
+    server = Server(config)
+    server.broker.sessions = server.tree.connection = 1
+    for number in range(5000):
+        server.tree.store.merge(["n", str(number)], encode(number), Meta("x", 1.0))
+    looking = server.broker.supply()
+    looking.send(None)
+    begun = server.broker.owed
+    server.broker.sessions += 1
+    with pytest.raises(StopIteration):
+        looking.send(None)
+    assert 0 < server.broker.owed == begun < 5000
+    assert not server.broker._debts.paid
 
 
 async def test_with_the_original_metadata(serve: Start, broker: Mosquitto) -> None:
