@@ -1,19 +1,16 @@
 """Which codec a node has: one for all, or a table of patterns (`conv.<set>.<pattern>`). Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol, override
 
 from ..link.codec import Value
-from ..link.elements import from_level
-from ..link.errors import DecodeError
 from ..link.path import Path
+from ..patterns import Span, matches, span
 from .codecs import NAMES, Codec, Null, Text, make
 from .plain import CodecError
 
 _CACHE: Final = 50_000
-_ONE: Final = ":p"  # how a topic spells the element "+"
-_MANY: Final = ":h"  # and "#"
 _SNIPPETS: Final = ("decode", "encode")
 
 
@@ -55,14 +52,15 @@ class _Step:
     rule: Rule | None = None
     ends: bool = False
     names: dict[str, _Step] = field(default_factory=dict)
-    ranges: list[tuple[int, int, _Step]] = field(default_factory=list)
+    ranges: list[Span[_Step]] = field(default_factory=list)
+
+    def child(self, level: str) -> _Step | None:
+        """Return the next place by its name."""
+        return self.names.get(level)
 
 
 class Table(Rules):
-    """Patterns and their codecs; the most specific one counts.
-
-    At each step the name itself, then `+`, then (min, max) elements, then `#` for one or more.
-    """
+    """Patterns and their codecs; the most specific one counts."""
 
     def __init__(self, rows: Mapping[str, Value], codecs: Mapping[str, Value]) -> None:
         """Take patterns (by topic below the set), and the nodes below `codec` (by topic)."""
@@ -82,7 +80,8 @@ class Table(Rules):
         except KeyError:
             pass
         levels = topic.split("/") if topic else []
-        rule = next(_Search(levels).run(self._root, 0), _Step()).rule
+        found = matches(self._root, levels, child=_Step.child, spans=lambda step: step.ranges)
+        rule = next((step.rule for step in found if step.ends), None)
         if len(self._found) >= _CACHE:
             self._found.clear()
         self._found[topic] = rule
@@ -129,56 +128,15 @@ class Table(Rules):
 _FOREIGN: Final = frozenset((*_SNIPPETS, "in", "out", "doc", "title"))
 
 
-class _Search:
-    """One search; it comes to no place with the same rest twice."""
-
-    def __init__(self, levels: list[str]) -> None:
-        self._levels = levels
-        self._seen: set[tuple[int, int]] = set()
-
-    def run(self, step: _Step, index: int) -> Iterator[_Step]:
-        if (id(step), index) in self._seen:
-            return
-        self._seen.add((id(step), index))
-        if index == len(self._levels):
-            if step.ends:
-                yield step
-            return
-        for name in (self._levels[index], _ONE):
-            if (child := step.names.get(name)) is not None:
-                yield from self.run(child, index + 1)
-        for low, high, child in step.ranges:
-            yield from self._some(child, index + low, index + high)
-        if (child := step.names.get(_MANY)) is not None:
-            yield from self._some(child, index + 1, len(self._levels))
-
-    def _some(self, child: _Step, first: int, last: int) -> Iterator[_Step]:
-        for after in range(first, min(last, len(self._levels)) + 1):
-            yield from self.run(child, after)
-
-
 def _descend(step: _Step, level: str) -> _Step:
-    if (span := _range(level)) is not None:
+    if (found := span(level)) is not None:
         for low, high, child in step.ranges:
-            if (low, high) == span:
+            if (low, high) == found:
                 return child
         child = _Step()
-        step.ranges.append((*span, child))
+        step.ranges.append((*found, child))
         return child
     return step.names.setdefault(level, _Step())
-
-
-def _range(level: str) -> tuple[int, int] | None:
-    if level[:1] != ":" or "," not in level:
-        return None
-    try:
-        element = from_level(level)
-    except DecodeError:
-        return None
-    match element:
-        case (int(low), int(high)) if 1 <= low <= high:
-            return low, high
-    return None
 
 
 def _seconds(value: Value) -> float | None:
