@@ -70,11 +70,6 @@ class Election:
         if self.owner == name and not self.main:
             self._vacant = now
 
-    def down(self, name: str, now: float) -> None:
-        """Take note that a server says that it stops."""
-        if name != self.name:
-            self.announced(name, there=False, now=now)
-
     def linked(self, name: str, *, up: bool, now: float) -> None:
         """Take note whether a server can be reached."""
         peer = self._peers.get(name)

@@ -59,7 +59,7 @@ def test_takes_over() -> None:
         if message == "will":
             mine.announced("real", there=False, now=50.0)
         else:
-            mine.down("real", 50.0)
+            mine.announced("real", there=False, now=50.0)
         assert mine.due(50.0)
     mine = election()
     for name in ("a", "real", "z"):
@@ -111,7 +111,7 @@ def test_says_of_itself() -> None:
     mine.announced("m", there=True, now=0.0)
     mine.claimed("m", 0.0)
     mine.heard(Init("m"), 0.0)
-    mine.down("m", 0.0)
+    mine.announced("m", there=False, now=0.0)
     mine.linked("nobody", up=True, now=0.0)
     assert mine.due(1.0)
     mine.claimed("nobody", 2.0)
@@ -227,7 +227,7 @@ def test_follows_in_turns() -> None:
     mine.ballots(0.1)
     mine.heard(Ping("a", True, ("a", "m", "b")), 0.1)
     mine.claimed("a", 1.1)
-    mine.down("a", 3.0)
+    mine.announced("a", there=False, now=3.0)
     assert mine.wake == 3.0 + 1 / 3
     mine.ballots(mine.wake)
     assert mine.due(3.4)
@@ -235,5 +235,5 @@ def test_follows_in_turns() -> None:
     outside.announced("a", there=True, now=0.1)
     outside.linked("a", up=True, now=0.1)
     outside.claimed("a", 0.1)
-    outside.down("a", 3.0)
+    outside.announced("a", there=False, now=3.0)
     assert outside.due(3.0), "nobody else is left"
