@@ -1,5 +1,6 @@
 """A small JSON file that is replaced as a whole: after a power failure it is the former one or this."""
 
+import contextlib
 import json
 import os
 from pathlib import Path as File
@@ -16,3 +17,10 @@ def remember(file: File, said: object) -> None:
         target.flush()
         os.fsync(target.fileno())
     temporary.rename(file)
+
+
+def recall(file: File) -> object:
+    """Return what the file says; None if that cannot be understood."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        return json.loads(file.read_text())
+    return None

@@ -1,13 +1,11 @@
 """What was said in passing: the nodes whose last message was not to be retained, on disk, too."""
 
-import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path as File
 from typing import Final
 
 from ..link.clock import Clock
-from .memory import remember
+from .memory import recall, remember
 
 _MOST: Final = 20_000
 _PER_SECOND: Final = 200  # topics written, so that a large set is written less often
@@ -49,11 +47,10 @@ class Passing:
         """Read the file; what cannot be understood is not there."""
         if self._file is None:
             return
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            match json.loads(self._file.read_text()):
-                case {"topics": [*topics]}:
-                    known = (each for each in topics[:_MOST] if isinstance(each, str))
-                    self._topics = dict.fromkeys(known)
+        match recall(self._file):
+            case {"topics": [*topics]}:
+                known = (each for each in topics[:_MOST] if isinstance(each, str))
+                self._topics = dict.fromkeys(known)
 
     def save(self) -> None:
         """Write the file, if there is news. OSError."""

@@ -1,7 +1,6 @@
 """Whether a broker still has what it had: a retained message of ours tells."""
 
 import contextlib
-import json
 from enum import Enum
 from pathlib import Path as File
 from typing import Final, NamedTuple
@@ -9,12 +8,12 @@ from typing import Final, NamedTuple
 from ..link.codec import ABSENT, Value
 from ..link.identity import fresh_name
 from ..link.path import Path
-from .memory import remember
+from .memory import recall, remember
 from .records import Record
 
 TOPIC: Final = Path("run", "moat-bridge")
 """Below the root; the server's name follows."""
-_SENSELESS: Final = (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError)
+_SENSELESS: Final = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 _NO_ORIGIN: Final = "via:"
 
 
@@ -58,7 +57,7 @@ class Witness:
         if self._file is None:
             return
         with contextlib.suppress(*_SENSELESS):
-            match json.loads(self._file.read_text()):
+            match recall(self._file):
                 case {"lineage": str(lineage), "certain": bool(certain), "left": [_, *_] as marks}:
                     left = [_Mark(int(mark[0]), *map(float, mark[1:3])) for mark in marks]
                     self._number, self.time, _ = left[-1]

@@ -109,6 +109,7 @@ def test_remembered(tmp_path: File) -> None:
         b"\xff\xff",
         b"[]",
         b'{"number": 1}',
+        b"[" * 100_000,
         b'{"lineage": 1, "certain": true, "left": []}',
         b'{"lineage": "x", "certain": true, "left": [1]}',
         b'{"lineage": "x", "certain": true, "left": [["a", "b"]]}',
