@@ -18,6 +18,7 @@ from ..link.identity import fresh_name
 from .commands import Commands
 from .pace import Pace, Rounds
 from .records import encode_spliced
+from .seldom import Seldom
 from .tokens import Tokens
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,7 +30,6 @@ _BEFORE_LOGIN: Final = 4096  # bytes in a frame of somebody unknown
 _WORDS: Final = 32  # frames that somebody unknown may send
 _UNREAD: Final = 64 << 10  # bytes that may wait until somebody unknown reads
 _FAREWELLS: Final = 1000
-_QUIET: Final = 60.0  # seconds between two lines about strangers: anybody can be refused, and often
 _LOOK: Final = 0.5  # seconds between two looks at what is used up
 
 
@@ -90,7 +90,7 @@ class Clients:
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = count(1)
         self._suffix = fresh_name(4)
-        self._told = float("-inf")
+        self._seldom = Seldom(_LOGGER)
         self.rounds = Rounds()
         self._unknown = Pace(self.rounds, perf_counter())
         """All strangers have one share of the time."""
@@ -112,10 +112,10 @@ class Clients:
         """Return what serves a new connection; None if there are too many. `peer`: "" if it is here."""
         limits = self._limits
         if len(self._present) >= limits.clients or len(self._strangers) >= limits.strangers:
-            self._complain(f"Too many connections to {listener}")
+            self._seldom.warn("Too many connections to %s", listener)
             return None
         if peer and list(self._strangers.values()).count(peer) >= limits.strangers_of_one:
-            self._complain(f"Too many connections to {listener} from {peer}")
+            self._seldom.warn("Too many connections to %s from %s", listener, peer)
             return None
         reader = FrameReader(_BEFORE_LOGIN)
         connection = Connection(
@@ -176,7 +176,7 @@ class Clients:
             await asyncio.wait(self._tasks)
 
     def _drop(self, client: Client, reason: str) -> None:
-        self._complain(f"Dropped {client.name}: {reason}")
+        self._seldom.warn("Dropped %s: %s", client.name, reason)
         client.connection.abort(reason)
 
     def _may_open(self, count: int) -> bool:
@@ -188,14 +188,6 @@ class Clients:
         task = asyncio.get_running_loop().create_task(self._serve(connection, reader, listener))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _complain(self, text: str) -> None:
-        """Log what anybody can cause, but not each time."""
-        now = asyncio.get_running_loop().time()
-        level = logging.DEBUG
-        if now - self._told >= _QUIET:
-            self._told, level = now, logging.WARNING
-        _LOGGER.log(level, "%s", text)
 
     async def _serve(self, connection: Connection, reader: FrameReader, listener: str) -> None:
         assigned = f"{self._name}-{listener}_{next(self._numbers)}{self._suffix}"
@@ -213,7 +205,7 @@ class Clients:
             connection.allowance = None
             await self._probe(connection)
         except AuthenticationError as err:
-            self._complain(f"Refused a connection to {listener} from {peer}: {err}")
+            self._seldom.warn("Refused a connection to %s from %s: %s", listener, peer, err)
         except LinkError as err:
             _LOGGER.debug("%s: %s", assigned, err)
         finally:

@@ -17,12 +17,12 @@ from ..link.connection import Connection
 from ..link.transport import tls_error
 from .clients import INSIDE
 from .config import Listener
+from .seldom import Seldom
 
 _LOGGER = logging.getLogger(__name__)
 
 _BACKLOG: Final = 128
 _REST: Final = 1.0  # seconds without accepting when the system has no more descriptors
-_QUIET: Final = 60.0  # seconds between two lines about failed handshakes
 _HANDSHAKE: Final = 10.0
 _GOODBYE: Final = 2.0
 _INSIDE: Final = Listener(name=INSIDE)
@@ -56,7 +56,7 @@ class Doors:
         self._sockets: dict[str, tuple[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepting: list[asyncio.Task[None]] = []
-        self._told = float("-inf")
+        self._seldom = Seldom(_LOGGER)
         self.addresses: list[Address] = []
         """Where clients of other machines connect."""
 
@@ -125,7 +125,7 @@ class Doors:
                 accepted, address = await loop.sock_accept(opened)
             except OSError as err:
                 if err.errno != errno.ECONNABORTED:
-                    self._complain("Nobody is let in for a moment: %s", err)
+                    self._seldom.warn("Nobody is let in for a moment: %s", err)
                     await asyncio.sleep(_REST)
                 continue
             connection = self._admit(listener.name, _peer(address))
@@ -156,20 +156,11 @@ class Doors:
             )
         except OSError as err:
             self._dismiss(connection)
-            said = str(tls_error(err) if isinstance(err, ssl.SSLError) else err)
-            place = f"{listener.name} from {peer}"
-            self._complain(f"Refused a connection to {place}: %s", said or "it hung up")
+            said = str(tls_error(err) if isinstance(err, ssl.SSLError) else err) or "it hung up"
+            self._seldom.warn("Refused a connection to %s from %s: %s", listener.name, peer, said)
         except BaseException:
             self._dismiss(connection)
             raise
-
-    def _complain(self, text: str, error: object) -> None:
-        """Log what anybody can cause, but not each time."""
-        now = asyncio.get_running_loop().time()
-        level = logging.DEBUG
-        if now - self._told >= _QUIET:
-            self._told, level = now, logging.WARNING
-        _LOGGER.log(level, text, error)
 
 
 async def _open_ports(listener: Listener) -> list[socket.socket]:
