@@ -24,26 +24,17 @@ from ..link.session import BrokerConfig, Publish, Session
 from .debts import Debts
 from .namesake import Namesake
 from .reach import check_time
-from .store import PASSING, RUN, Levels
-from .suspects import Suspects
+from .store import RUN, Levels
 from .tree import REPORTS, Tree
 from .witness import TOPIC, Standing, Witness
 
 _LOGGER = logging.getLogger(__name__)
 
 _KEEP_ALIVE: Final = 6  # seconds: when one and a half times that is over, others can take our place
-_TURN: Final = 100  # messages published in one go, if the broker lacks many
-_TURN_SIZE: Final = 256 << 10  # bytes
-_PACE: Final = 0.05  # seconds between two turns, so that nobody who listens is drowned
-_IDLE: Final = 0.5
-_SLICE: Final = 2000  # nodes looked at in one go
-_RENEWAL: Final = 60.0
 _COMPLAINTS: Final = 1000
 _GOODBYE: Final = 2.0  # seconds for each step of leaving, whatever disk and broker are busy with
 _SETTLED: Final = 10.0  # seconds after which a session is no accident
 _ECHOES: Final = 100  # messages of our own that we know again
-_PATIENCE: Final = 0.5  # seconds for somebody else to correct what the broker holds
-_PATIENCE_BEHIND: Final = 4.0  # for the main server to do so
 
 type Listen = Callable[[str, Message | None, Publish], None]
 
@@ -65,8 +56,8 @@ class Broker:
         special: Listen,
         on_connected: Callable[[], None],
         namesake: Namesake,
-        backoff: Backoff | None = None,
-        witness: Witness | None = None,
+        debts: Debts,
+        witness: Witness,
     ) -> None:
         keep_alive = min(config.keep_alive or _KEEP_ALIVE, _KEEP_ALIVE)
         self._config = replace(config, keep_alive=keep_alive)
@@ -77,31 +68,25 @@ class Broker:
         self._special = special
         self._on_connected = on_connected
         self._namesake = namesake
-        self._backoff = backoff or Backoff(0.5, 15.0)
-        self._session: Session | None = None
-        self._witness = witness or Witness()
+        self._backoff = Backoff(0.5, 15.0)
+        self._debts = debts
+        self._witness = witness
         self._witness_topic = (TOPIC / name).topic
         self._testimony: Value = ABSENT
-        self._vouched = 0
-        self._vouching = asyncio.Lock()
         self._own: deque[float] = deque(maxlen=_ECHOES)
-        self._debts = Debts()
-        self._suspects: Suspects[str] = Suspects()
         self._complaints: set[tuple[str, bytes]] = set()
+        self.session: Session | None = None
+        """The session, as soon as all that the broker retains has been read."""
         self.sessions = 0
         """How many sessions there have been."""
         self.ready = asyncio.Event()
         """Whether everything that the broker retains has been read once."""
         self.error: LinkError | None = None
-        self.repairs = False
-        """Whether to be the first to correct what the broker holds in an older version."""
-        self.supplied = 0
-        """How many nodes the broker has got from us because it lacked them."""
 
     @property
     def connected(self) -> bool:
         """Whether there is a session."""
-        return self._session is not None and not self._session.closed
+        return self.session is not None and not self.session.closed
 
     async def run(self) -> None:
         """Connect, and connect again, for ever."""
@@ -115,13 +100,8 @@ class Broker:
                     _LOGGER.warning("The broker at %s: %s", place, err)
                 self.error = err
             finally:
-                self._session = None
+                self.session = None
             await asyncio.sleep(self._backoff.wait())
-
-    @property
-    def owed(self) -> int:
-        """How many nodes are to be published as soon as possible."""
-        return len(self._debts)
 
     def tell(self, levels: Levels, value: Value, meta: Meta) -> None:
         """Publish a change: retained, unless it is below `run`; as soon as there is a session."""
@@ -141,18 +121,18 @@ class Broker:
 
     def send(self, levels: Levels, value: Value, meta: Meta, *, retain: bool) -> None:
         """Publish at QoS 0. EncodeError, ConnectionLostError, RefusedError."""
-        if self._session is None:
+        if self.session is None:
             raise ConnectionLostError("not connected to the broker")
-        self._session.publish_nowait(self._packet(levels, value, meta, retain))
+        self.session.publish_nowait(self.packet(levels, value, meta, retain))
 
     async def confirm(self, path: Path, value: Value, *, retain: bool = True) -> None:
         """Publish something of our own at QoS 1. Raise LinkError."""
-        if self._session is None:
+        if self.session is None:
             raise ConnectionLostError("not connected to the broker")
         levels = path.topic.split("/")
         meta = Meta(self._name, self._tree.stamp(levels))
         self._own.append(meta.time)
-        await self._session.publish(self._packet(levels, value, meta, retain))
+        await self.session.publish(self.packet(levels, value, meta, retain))
         if retain:
             self._tree.receive(levels, value, meta)
 
@@ -160,73 +140,11 @@ class Broker:
         """Whether this belongs to something that was confirmed lately: brokers may echo it."""
         return meta.origin == self._name and meta.time in self._own
 
-    async def supply(self) -> None:
-        """Have everything published that the broker is not known to retain, and should."""
-        count, session = 0, self.sessions
-        for number, (levels, node) in enumerate(self._tree.store.nodes(), 1):
-            if self._tree.lacking(node) and levels[:3] != REPORTS:
-                topic = "/".join(levels)
-                if self._tree.outlived(node) and topic not in self._debts:
-                    self._tree.passed(levels, node)
-                else:
-                    self._debts.owe(topic)
-                    count += 1
-            if not number % _SLICE:
-                await asyncio.sleep(0)
-                if session != self.sessions:
-                    return  # what the next one retains has not been read yet
-        self._debts.survey(done=True)
-        if count:
-            _LOGGER.info("The broker lacks %d nodes, which it gets now", count)
-
-    async def repair(self) -> None:
-        """Publish what is owed to the broker, at a pace that others can bear; for ever."""
-        while True:
-            await asyncio.sleep(_PACE if self._debts else _IDLE)
-            await self._remember()
-            session = self._session
-            if session is None or session.closed:
-                continue
-            patience = _PATIENCE if self.repairs else _PATIENCE_BEHIND
-            self._debts.fall_due(self._tree.clock.monotonic() - patience)
-            try:
-                if self._debts:
-                    self._pay()
-                    await session.barrier()
-                    self._suspects.arrived()
-                elif self._tree.clock.time() - self._witness.time > _RENEWAL:
-                    await self.vouch()
-            except LinkError as err:
-                _LOGGER.debug("The broker: %s", err)
-                self._judge()
-
-    async def vouch(self) -> None:
-        """Leave word at the broker that it has everything up to now, if there is news. LinkError."""
-        async with self._vouching:
-            session, changes = self._session, self._tree.changes
-            now = self._tree.clock.time()
-            if session is None or self._vouched == changes:
-                return
-            complete = now if self._debts.paid else self._tree.complete
-            try:
-                await asyncio.to_thread(self._tree.passing.save)
-                said = await asyncio.to_thread(self._witness.renew, now, complete=complete)
-                packet = self._packet(_levels(self._witness_topic), said, self._meta(), retain=True)
-                session.publish_nowait(packet)
-                await session.barrier()
-                self._vouched = changes
-                await asyncio.to_thread(self._witness.confirm)
-            except OSError as err:
-                _LOGGER.debug("Not remembered: %s", err)
-
     async def close(self, *, alone: bool) -> None:
         """Say goodbye: that we go down, and that we are not there; nor is anybody if alone."""
-        session = self._session
+        session = self.session
         if session is None:
             return
-        with contextlib.suppress(LinkError, TimeoutError):
-            async with asyncio.timeout(_GOODBYE):
-                await self.vouch()
         with contextlib.suppress(LinkError, TimeoutError):
             async with asyncio.timeout(_GOODBYE):
                 self.send(_levels((MAIN / "down").topic), self._name, self._meta(), retain=False)
@@ -236,40 +154,6 @@ class Broker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GOODBYE):
                 await session.close()
-
-    async def _remember(self) -> None:
-        """Keep on disk what was said in passing, if there is news."""
-        if self._tree.passing.due:
-            try:
-                async with self._vouching:
-                    await asyncio.to_thread(self._tree.passing.save)
-            except OSError as err:
-                _LOGGER.debug("Not remembered: %s", err)
-
-    def _judge(self) -> None:
-        """Note that the session has ended, perhaps because of what was under way."""
-        if (topic := self._suspects.lost()) is not None:
-            _LOGGER.error("Not published any more, the broker hangs up on it: %s", topic)
-
-    def _pay(self) -> None:
-        """Publish some of what is owed."""
-        size = 0
-        paid: list[str] = []
-        for topic in list(self._suspects.choose(self._debts.next(_TURN))):
-            if size > _TURN_SIZE:
-                break
-            self._debts.pay(topic)
-            if topic in self._suspects:
-                continue
-            paid.append(topic)
-            self._suspects.sent(paid)
-            node = self._tree.store.find(levels := _levels(topic))
-            if node is None or node.record is None or node.kept == PASSING:
-                continue
-            size += len(node.record)
-            self.supplied += self._tree.lacking(node)
-            node.kept = self._tree.connection
-            self.tell(levels, *node.record.unpack())
 
     def _meta(self) -> Meta:
         return Meta(self._name, self._tree.clock.time())
@@ -303,7 +187,7 @@ class Broker:
             everything = (self._root, f"{self._root}/+/#")
             await session.subscribe(*everything, no_local=True, retain_handling=2)
             await session.unsubscribe(f"{self._root}/#")
-            self._session = session
+            self.session = session
             if self.error is not None:
                 _LOGGER.info("The broker is back")
             self.error = None
@@ -320,7 +204,8 @@ class Broker:
             if not session.closed:
                 await session.close()
 
-    def _packet(self, levels: Levels, value: Value, meta: Meta, retain: bool) -> Publish:
+    def packet(self, levels: Levels, value: Value, meta: Meta, retain: bool) -> Publish:
+        """Return what says something below the root. EncodeError."""
         payload, text = encode_payload(value)
         topic = self._prefix + "/".join(levels) if levels else self._root
         return Publish(topic, payload, text=text, retain=retain, meta=encode_meta(meta))
@@ -362,7 +247,7 @@ class Broker:
 
     def _outweighed(self, levels: Levels, message: Message, packet: Publish) -> bool:
         """Whether what comes without a time, and may be old, counts for less than what is there."""
-        if self._session is not None or not packet.retain:
+        if self.session is not None or not packet.retain:
             return False
         node = self._tree.store.find(levels)
         if node is None or node.record is None:

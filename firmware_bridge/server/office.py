@@ -117,7 +117,6 @@ class Office:
                 await self._announce()
             if self._broker.connected and not self._unsaid:  # only who can be found may be main
                 await self._take_part()
-            self._broker.repairs = self.election.main
             await self._pause()
 
     def connected(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,7 +13,6 @@ from ..link.clock import Clock, SystemClock
 from ..link.codec import ABSENT, Key, Value
 from ..link.connection import Answer, Request
 from ..link.direct import Endpoint
-from ..link.errors import LinkError
 from ..link.identity import MAIN, STAMPS
 from ..link.message import Message
 from ..link.mqtt_packets import Publish
@@ -23,6 +22,7 @@ from .caretaker import Caretaker
 from .clients import Clients
 from .commands import Commands
 from .config import ServerConfig
+from .debts import Debts
 from .doors import Doors
 from .election import Election
 from .history import History
@@ -35,6 +35,7 @@ from .peers import Peers
 from .room import Room
 from .routes import Routes
 from .stamps import Stamps
+from .supply import Supplier
 from .sync import Agreement
 from .tokens import Tokens
 from .tree import Tree
@@ -70,7 +71,16 @@ class Server:
         self._witness = Witness(
             config.journal.directory / "broker.json" if config.journal else None
         )
+        self._debts = Debts()
         self.broker = self._new_broker()
+        self.supplier = Supplier(
+            config.name,
+            self.tree,
+            self.broker,
+            self._debts,
+            self._witness,
+            first=lambda: self.election.main,
+        )
         self.caretaker = Caretaker(config.name, self.tree, self.broker)
         self.peers = Peers(
             config.name,
@@ -90,7 +100,7 @@ class Server:
             self.broker,
             self.peers,
             self._tokens,
-            on_main=self._supply,
+            on_main=self.supplier.ask,
         )
         self.tree.tell = self.broker.tell
         self.journal: Journal | None = None
@@ -101,7 +111,6 @@ class Server:
         self._stamps = Stamps()
         self._stamp_topic = (STAMPS / config.name).topic
         self._routes = Routes(config.name, self.clients, self.peers)
-        self._notices: set[asyncio.Task[None]] = set()
 
     @property
     def election(self) -> Election:
@@ -122,6 +131,7 @@ class Server:
             self.tree,
             special=self._special,
             on_connected=self._connected,
+            debts=self._debts,
             witness=self._witness,
             namesake=Namesake(
                 config.broker,
@@ -203,7 +213,7 @@ class Server:
                     tasks.create_task(work)
                     for work in (
                         self.broker.run(),
-                        self.broker.repair(),
+                        self.supplier.run(),
                         self.tree.run(),
                         *([self.journal.run()] if self.journal else []),
                         *([self.history.run()] if self.history else []),
@@ -318,12 +328,11 @@ class Server:
         await self.doors.close()
         announcing.cancel()
         await asyncio.wait([announcing])
+        await self.supplier.take_leave()
         await self.broker.close(alone=self.office.alone)
 
     async def _clean_up(self) -> None:
         await self.doors.close()
-        for task in self._notices:
-            task.cancel()
         await self.peers.close()
         self.clients.commands.faults.stopped = True
         await self.clients.close()
@@ -362,22 +371,6 @@ class Server:
 
     def _linked(self, name: str, up: bool) -> None:
         self.office.linked(name, up=up)
-
-    def _supply(self) -> None:
-        self._notice(self.broker.supply())
-
-    def _notice(self, work: Coroutine[None, None, None]) -> None:
-        """Do something in the background; failures are for the log."""
-
-        async def supervise() -> None:
-            try:
-                await work
-            except LinkError as err:
-                _LOGGER.log(logging.DEBUG if self._stop.is_set() else logging.WARNING, "%s", err)
-
-        task = asyncio.get_running_loop().create_task(supervise())
-        self._notices.add(task)
-        task.add_done_callback(self._notices.discard)
 
 
 @asynccontextmanager

@@ -105,7 +105,7 @@ async def test_poison(
     heard = len(peer.packets)
     await peer.say("end", 1, time=1.0)
     await until(lambda: server.tree.store.find(["end"]))
-    await server.broker.supply()
+    await server.supplier.supply()
     assert server.election.main
     assert server.broker.sessions == 1
     assert "Ignored in the election" in caplog.text
@@ -193,7 +193,7 @@ async def test_will(broker: Mosquitto, serve: Start) -> None:
     async with listening(broker) as packets:
         server = await serve("srv1")
         await until(lambda: any(each.topic == f"{MAIN}conn" for each in packets))
-        server.broker._session._wire.abort()
+        server.broker.session._wire.abort()
         await until(lambda: packets[-1].payload == b"" or len(packets) > 3)
         will = next(each for each in packets if not each.payload)
         assert shape(will) == ("server/srv1", True, 1)

@@ -73,11 +73,11 @@ async def test_word_is_lost(
     await until(lambda: server.election.main)
     await peer.say("a", 1, time=100.0)
     await until(lambda: server.tree.store.find(["a"]))
-    await server.broker.vouch()
+    await server.supplier.vouch()
     word: Any = peer.last("run/moat-bridge/srv1")
     line.frozen = True
     server.tree.write(["b"], 1, Meta("x", 100.0))
-    vouching = asyncio.create_task(server.broker.vouch())
+    vouching = asyncio.create_task(server.supplier.vouch())
     await until(lambda: server._witness._number > word["number"], what="the next one remembered")
     await peer.say("a", 2)
     line.cut()
@@ -92,7 +92,7 @@ async def test_word_is_lost(
     assert node.record.value == 2
     assert peer.heard("a") == [1, 2]
     assert "has lost" not in caplog.text
-    await server.broker.vouch()
+    await server.supplier.vouch()
     await until(lambda: peer.last("run/moat-bridge/srv1") != word)
 
 

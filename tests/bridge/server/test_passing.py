@@ -86,9 +86,9 @@ STATES = {"state": 1, "again": 2}
 
 async def settled(server: Any) -> None:
     """Wait until the broker has got whatever the server believes it to lack."""
-    await server.broker.supply()
-    await until(lambda: not server.broker.owed, timeout=20)
-    await server.broker.vouch()
+    await server.supplier.supply()
+    await until(lambda: not server.supplier.owed, timeout=20)
+    await server.supplier.vouch()
 
 
 @pytest.mark.parametrize("ending", ["in order", "killed"])
@@ -117,7 +117,7 @@ async def test_after_a_restart(
     assert await what_is_there(broker) == (STATES if broker_loses else THERE)
     assert [value(again, each) for each in ("bell", "button", "both")] == ["X", 2, 2]
     assert value(again, "stays") is ABSENT
-    assert again.broker.supplied == (2 if broker_loses else 0)
+    assert again.supplier.supplied == (2 if broker_loses else 0)
 
 
 async def test_while_the_server_runs(serve: Start, broker: Mosquitto, peer: Peer) -> None:
@@ -127,7 +127,7 @@ async def test_while_the_server_runs(serve: Start, broker: Mosquitto, peer: Peer
     await settled(server)
     await asyncio.to_thread(lose, broker)
     await until(lambda: server.broker.connected, timeout=20)
-    await until(lambda: server.broker.supplied == 2, timeout=20)
+    await until(lambda: server.supplier.supplied == 2, timeout=20)
     await settled(server)
     assert await what_is_there(broker) == STATES
 
@@ -181,7 +181,7 @@ async def test_what_the_broker_never_had(
     behind.election.started = 1e12
     await until(lambda: behind.broker.connected)
     behind.tree.changes += 1
-    await behind.broker.vouch()
+    await behind.supplier.vouch()
     behind.election.main = False
     await end(behind)
     assert await what_is_there(broker) == {}
@@ -205,7 +205,7 @@ async def test_event_after_a_command(serve: Start, broker: Mosquitto, peer: Peer
     await until(lambda: value(server, "a") == 2)
     await peer.say("b", 1, time=1.0)
     server.broker.learned(["b"])
-    await until(lambda: not server.broker.owed and len(peer.heard("b")) == 2)
+    await until(lambda: not server.supplier.owed and len(peer.heard("b")) == 2)
     assert peer.heard("a") == [1, 2]
     server.tree.write(["a"], 3, Meta("x", 300.0))
     await until(lambda: peer.last("a") == 3)

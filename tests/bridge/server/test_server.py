@@ -18,7 +18,7 @@ from firmware_bridge.link.errors import AuthenticationError, ConnectionLostError
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.session import BrokerConfig, Session
-from firmware_bridge.server import broker as broker_module, namesake, office
+from firmware_bridge.server import namesake, office, supply
 from firmware_bridge.server.certificate import Certificate
 from firmware_bridge.server.clients import Limits
 from firmware_bridge.server.config import Listener, ServerConfig, ServerConfigError
@@ -100,7 +100,7 @@ async def test_withdrawn_though_the_disk_hangs(
     serve: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be remembered in time is left out; the others are told all the same."""
-    monkeypatch.setattr(broker_module, "_GOODBYE", 0.5)
+    monkeypatch.setattr(supply, "_GOODBYE", 0.5)
     server = await serve()
     topic = "run/service/main/server/srv1"
     await until(lambda: peer.last(topic) is not ABSENT)
@@ -197,7 +197,7 @@ async def test_name_with_colons(serve: Start, broker: Mosquitto, peer: Peer) -> 
         assert (await mine.get(Path("a"))).value == 1
         await until(lambda: peer.heard("run/service/main/stamp/home::1"))
         assert server._stamps._heard > 0
-    await server.broker.vouch()
+    await server.supplier.vouch()
     await until(lambda: peer.heard("run/moat-bridge/home::1"))
     said: Any = peer.last("run/service/main/server/home::1")
     await peer.say("run/service/main/server/home::1", {"link": []}, time=5e9, origin="other")
@@ -309,7 +309,7 @@ async def test_broker_with_older_state(
     again = await serve(journal=config)
     await until(lambda: peer.last("old") == 2)
     await until(lambda: peer.last("gone") is ABSENT)
-    await until(lambda: again.broker.supplied == 2)
+    await until(lambda: again.supplier.supplied == 2)
     await peer.say("old", 1, time=150.0)
     await until(lambda: peer.heard("old")[-2:] == [1, 2], what="overwritten, and corrected")
 
@@ -417,7 +417,7 @@ async def test_written_without_a_broker(serve: Start, broker: Mosquitto, join: S
     async with other(broker) as peer:
         await until(lambda: peer.last("meanwhile") == 2)
         assert not peer.heard("before"), "that is for the main server to do"
-    assert server.broker.supplied == 1
+    assert server.supplier.supplied == 1
 
 
 async def test_name_is_taken(

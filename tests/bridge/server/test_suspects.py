@@ -51,6 +51,6 @@ async def test_not_for_ever(
             server.tree.write(["n", str(number)], number, Meta("x", 5.0))
         await until(lambda: "hangs up on it" in caplog.text, timeout=30)
     await until(lambda: server.broker.connected, timeout=10)
-    await until(lambda: not server.broker.owed, timeout=10)
+    await until(lambda: not server.supplier.owed, timeout=10)
     assert server.broker.connected
     await until(lambda: len(peer.state("n/")) == 10, timeout=10)

@@ -37,7 +37,7 @@ async def test_deleted_while_ours_was_away(serve: Start, real: MoatServer) -> No
         await real.link("data", "home.gone", "get")
     await asyncio.to_thread(real.kill)
     await until(lambda: again.election.main, timeout=15)
-    await again.broker.supply()
+    await again.supplier.supply()
     fresh = await serve("fresh")
     await until(lambda: fresh.tree.store.find(["home", "kept"]))
     gone = fresh.tree.store.find(["home", "gone"])
