@@ -191,7 +191,7 @@ class Broker:
             if self.error is not None:
                 _LOGGER.info("The broker is back")
             self.error = None
-            self._namesake.settled()
+            self._namesake.settled(self._tree.clock.time())
             self.ready.set()
             self._on_connected()
             since = self._tree.clock.monotonic()

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable, Collection
+from math import inf
 from typing import Final
 
 from ..link.clock import Backoff
@@ -12,6 +13,7 @@ from ..link.codec import ABSENT, Value, decode_payload
 from ..link.direct import Endpoint, endpoints, greeting
 from ..link.errors import AuthenticationError, DecodeError, LinkError, RefusedError
 from ..link.identity import SERVERS, fresh_id
+from ..link.meta import decode_meta
 from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
 
@@ -44,12 +46,15 @@ class Namesake:
         self._ours = ours
         self._addresses = addresses
         self._backoff = Backoff(_FIRST, _LONGEST)
-        self._settled = False
+        self._since = inf
         self._told = False
 
-    def settled(self) -> None:
-        """Take note that the name is ours: who announces itself by it from now on is another one."""
-        self._settled = True
+    def settled(self, now: float) -> None:
+        """Take note that the name is ours: who announces itself by it after `now` is another one.
+
+        What is older may come back with a broker that was restored.
+        """
+        self._since = now
 
     async def free(self) -> None:
         """Return as soon as nobody else has our name. LinkError."""
@@ -72,12 +77,12 @@ class Namesake:
 
     async def _holder(self) -> str | None:
         """Return where a server of our name is; None if there is none. LinkError."""
-        announcement = await self._announced()
+        announcement, time = await self._announced()
         if announcement is ABSENT or self._ours(announcement):
             return None
         found = endpoints(announcement, server=self._name, encrypted=True)
         places = ", ".join(map(str, found)) or "nowhere"
-        if self._settled:
+        if time > self._since:
             return places
         own = self._addresses()
         for endpoint in found[:_MOST]:
@@ -94,13 +99,14 @@ class Namesake:
         except LinkError:
             return False
 
-    async def _announced(self) -> Value:
-        """Read the announcement at our name, as somebody else. LinkError."""
-        found: list[Value] = []
+    async def _announced(self) -> tuple[Value, float]:
+        """Read the announcement at our name, and its time, as somebody else. LinkError."""
+        found: list[tuple[Value, float]] = []
 
         def take(packet: Publish) -> None:
             with contextlib.suppress(DecodeError):
-                found.append(decode_payload(packet.payload, packet.text))
+                value = decode_payload(packet.payload, packet.text)
+                found.append((value, inf if packet.meta is None else decode_meta(packet.meta).time))
 
         session = await Session.open(
             self._config, client_id=fresh_id(), on_publish=take, on_closed=lambda _: None
@@ -109,10 +115,10 @@ class Namesake:
             await session.subscribe(self._topic)
             await session.barrier()
         except RefusedError:
-            return ABSENT
+            return ABSENT, inf
         finally:
             await session.close()
-        return found[-1] if found else ABSENT
+        return found[-1] if found else (ABSENT, inf)
 
 
 def _anybody() -> ssl.SSLContext:

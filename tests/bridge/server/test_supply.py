@@ -131,6 +131,20 @@ async def test_restored_broker(
     assert server.supplier.supplied == 3, "nothing that was there is sent again"
 
 
+async def test_restored_announcement(serve: Start, broker: Mosquitto, tmp_path: File) -> None:
+    """What a former life of ours has said is nobody else, though it comes back while we run."""
+    topic = "run/service/main/server/srv1"
+    where: Any = {"link": [{"host": "127.0.0.1", "port": 9}], "auth": {"token": "former"}}
+    async with other(broker) as peer:
+        await peer.say(topic, where, time=5.0, origin="srv1")
+    await asyncio.to_thread(back_up, broker, tmp_path / "backup.db")
+    server = await run_as_main(serve)
+    await asyncio.to_thread(restore, broker, tmp_path / "backup.db")
+    await until(lambda: server.broker.sessions > 1 and server.broker.connected, timeout=20)
+    async with other(broker) as peer:
+        await until(lambda: peer.last(topic) == server.office.announcement())
+
+
 async def test_garbage_is_overwritten(serve: Start, broker: Mosquitto, journal: Any) -> None:
     """A retained message that nobody understands makes way for what was there."""
     server = await run_as_main(serve, journal=journal)
