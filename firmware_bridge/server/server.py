@@ -46,6 +46,7 @@ _LOGGER = logging.getLogger(__name__)
 _START: Final = 10.0  # seconds to wait for the broker before serving without it
 _START_FROM_FILES: Final = 1.0
 _TIDY: Final = 0.5  # seconds between two looks for what dead clients have left
+_BREATH: Final = 0.1  # seconds for who comes back at once to say so, before it is cleared away
 _EXPIRY: Final = 900.0  # seconds between two looks for errors to forget
 _MAIN: Final = f"{MAIN.topic}/"
 
@@ -322,6 +323,7 @@ class Server:
                     self.clients.commands.faults.expire(self.name, self.config.forget_errors)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.caretaker.urgent.wait(), _TIDY)
+                await asyncio.sleep(_BREATH)
 
     async def _take_leave(self, announcing: asyncio.Task[None]) -> None:
         """Let nobody in any more, and say so; what is `announcing` us is not to object."""

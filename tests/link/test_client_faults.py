@@ -314,9 +314,9 @@ async def test_flood(broker: Mosquitto) -> None:
         async def measure() -> None:
             nonlocal longest
             while True:
-                start = time.monotonic()
+                start = time.thread_time()
                 await asyncio.sleep(0)
-                longest = max(longest, time.monotonic() - start)
+                longest = max(longest, time.thread_time() - start)
 
         recorder = Recorder()
         async with link(broker) as one, running(measure()):
@@ -324,7 +324,7 @@ async def test_flood(broker: Mosquitto) -> None:
             await until(lambda: recorder.marks, 30)
             assert recorder.marks == [count]
             assert len(watch.messages) == count
-    assert longest < 0.5  # the bar is 0.1, see benchmarks; this machine may be busy
+    assert longest < 0.5  # of our own time; the bar is 0.1, see benchmarks
 
 
 async def test_request_that_was_late_indeed(broker: Mosquitto, peer: Peer) -> None:

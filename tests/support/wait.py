@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 INTERVAL = 0.01
+PATIENCE = 20.0
+"""Seconds for what takes much less: nobody waits that long unless something is wrong."""
 
 
-async def until(predicate: Callable[[], object], timeout: float = 5.0, what: str = "") -> None:
+async def until(predicate: Callable[[], object], timeout: float = PATIENCE, what: str = "") -> None:
     """Return as soon as the predicate holds; fail with `what` after `timeout` seconds."""
     deadline = asyncio.get_running_loop().time() + timeout
     while not predicate():

@@ -1,5 +1,6 @@
 """Who is there, and what becomes of what the dead have left."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -142,3 +143,21 @@ async def test_a_place_is_free_at_once(
     await peer.say("run/ping/id/_1", {"up": False, "state": "will"}, retain=False)
     await until(lambda: peer.last("run/host/x") is ABSENT)
     assert not server.caretaker.urgent.is_set()
+
+
+async def test_back_at_once(
+    serve: Callable[..., Any], peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client whose session at the broker is followed by its next one has not gone."""
+    monkeypatch.setattr("firmware_bridge.server.server._BREATH", 3.0)
+    server = await serve()
+    await until(lambda: server.election.main)
+    for name in ("_1", "_2"):
+        await peer.say(f"run/id/{name}", {"host": "x"}, time=1.0)
+    await until(lambda: server.knows("_2"))
+    for name in ("_1", "_2"):
+        await peer.say(f"run/ping/id/{name}", {"up": False, "state": "will"}, retain=False)
+    await asyncio.sleep(0.2)
+    await peer.say("run/id/_1", {"host": "x"}, time=2.0)
+    await until(lambda: peer.last("run/id/_2") is ABSENT)
+    assert peer.last("run/id/_1") == {"host": "x"}

@@ -150,7 +150,7 @@ async def test_rotation_and_compaction(tmp_path: File) -> None:
             clock.advance(11)
             await until(lambda before=before: keeper.files() != before)
         await until(lambda: not first.exists())
-        kept = keeper.files()
+    kept = keeper.files()
     assert sorted(tmp_path.rglob("*.moat")) == kept
     chain = [read(file.read_bytes(), lambda *_: None) for file in kept]
     assert all(contents.ended for contents in chain)
