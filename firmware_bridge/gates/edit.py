@@ -30,6 +30,7 @@ from .circles import Circles
 from .entry import DRIVER, Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES
 from .show import COUNTS
+from .topics import dotted
 from .translation import CONV
 
 ERRORS: Final = Path("error") / PLACE
@@ -48,7 +49,7 @@ def add_commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParse
     add.set_defaults(edit=_add, level=logging.ERROR)
     add.add_argument("name", type=_path)
     add.add_argument("src", type=_path, help="MoaT data, dotted: home.plugs")
-    add.add_argument("dst", type=_path, help="plain topics, dotted: zigbee2mqtt")
+    add.add_argument("dst", type=_topics, help="plain topics, dotted: zigbee2mqtt")
     codec = add.add_mutually_exclusive_group(required=True)
     codec.add_argument("--codec", type=_codec, help='json, bool, … or {"kind": …} in JSON')
     codec.add_argument("--table", type=_path, help="path of a table below conv, dotted")
@@ -63,7 +64,7 @@ def add_commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParse
     add.add_argument("--broker-password-file", metavar="FILE", type=File)
     remove = commands.add_parser("remove", help="remove a gate; its data stay on both sides")
     remove.set_defaults(edit=_remove, level=logging.ERROR)
-    remove.add_argument("name", type=_path)
+    remove.add_argument("name", type=_name)
     return [show, add, remove]
 
 
@@ -241,11 +242,26 @@ def _shown(codec: Value) -> str:
 
 def _path(text: str) -> Path:
     try:
+        return dotted(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(str(err)) from err
+
+
+def _name(text: str) -> Path:
+    """Read the name of a gate that is there, whoever has named it."""
+    try:
         path = Path.parse(text)
     except DecodeError as err:
         raise argparse.ArgumentTypeError(str(err)) from err
-    if not len(path):
+    if not path:
         raise argparse.ArgumentTypeError("must not be empty")
+    return path
+
+
+def _topics(text: str) -> Path:
+    path = _path(text)
+    if "+" in path:
+        raise argparse.ArgumentTypeError(f"{text!r}: write what is before +, which is for tables")
     return path
 
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..link.errors import DecodeError
 from ..link.path import Path
 from ..link.transport import BrokerConfig
 from .entry import Entry, EntryError, address
+from .topics import dotted
 
 _ANY: Final = "+"
 _UNIX: Final = "unix:"
@@ -39,13 +39,7 @@ class Limits:
 
 def parse_prefix(text: str) -> Path:
     """Read a prefix of topics, dotted. ValueError."""
-    try:
-        prefix = Path.parse(text)
-    except DecodeError as err:
-        raise ValueError(f"{text!r} is not a dotted path: {err}") from None
-    if not prefix:
-        raise ValueError("must not be empty")
-    return prefix
+    return dotted(text)
 
 
 def parse_broker(text: str) -> str:

@@ -104,7 +104,7 @@ class ServerConfig:
             if self.anonymous:
                 raise ServerConfigError(
                     f"listening at {listener.host} lets everybody in the network in: "
-                    "switch anonymous clients off"
+                    "switch anonymous clients off (--no-anonymous, anonymous = false)"
                 )
             if not self.tokens and self.token_file is None and not self.announce_token:
                 raise ServerConfigError(f"listening at {listener.host} needs a token")
@@ -161,7 +161,7 @@ class ServerOptions:
         history = None
         if self.history:
             if self.save is None:
-                raise ServerConfigError("history needs a directory to save it in")
+                raise ServerConfigError("history needs a directory to save it in (--save, save)")
             keep = {_topic(prefix): rule for prefix, rule in self.history.items()}
             file = self.save / "history.db"
             history = HistoryConfig(file=file, keep=keep, size=self.history_size)

@@ -241,6 +241,11 @@ async def test_no_second_gate_of_the_same(broker, inside):
         (["add", "a", "home", "test", "--codec", "json"], "overlap"),
         (["add", "a", "home", "ext", "--codec", "{"], "not JSON"),
         (["add", "a", ":", "ext", "--codec", "json"], "must not be empty"),
+        (["add", "a", "home", "ext/js", "--codec", "json"], "write ext.js; what is below counts"),
+        (["add", "a", "home/x", "ext", "--codec", "json"], "write home.x; what is below counts"),
+        (["add", "a", "home", "ext.+", "--codec", "json"], "write what is before +"),
+        (["remove", "a..b"], "write an empty name as"),
+        (["remove", ":"], "must not be empty"),
         (["add", "a", "home", "ext"], "one of the arguments --codec --table is required"),
         (
             ["add", "a", "home", "x", "--codec", "json", "--broker", "h:x"],

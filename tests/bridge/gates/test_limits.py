@@ -78,3 +78,13 @@ def test_no_broker(text: str) -> None:
 def test_no_prefix(text: str) -> None:
     with pytest.raises(ValueError, match=r"empty|dotted path"):
         parse_prefix(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [("zigbee2mqtt/#", "zigbee2mqtt"), ("a/b", r"a\.b"), ("a.b.#", r"a\.b"), ("#", "a name")],
+)
+def test_a_filter_is_no_prefix(text: str, right: str) -> None:
+    """Who knows MQTT is told how it is written here: it would allow nothing, without a word."""
+    with pytest.raises(ValueError, match=f": write {right}; what is below counts as well"):
+        parse_prefix(text)
