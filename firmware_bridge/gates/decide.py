@@ -119,7 +119,7 @@ class Decider:
             return []
         if not self.running:
             if node.told is None or told.meta.time > node.told.meta.time:
-                node.told = told
+                node.note(told)
             return []
         actions = self._settle(topic, node, now) + self._told(topic, node, told, now)
         self._weigh(node)
@@ -227,7 +227,7 @@ class Decider:
 
     def _reconcile(self, topic: str, node: Node, now: float) -> list[Action]:
         """Bring the two sides of a node together, after both have been read."""
-        told, node.told = node.told, None
+        told = node.noted()
         before, fresh, node.fresh = node.heard, node.fresh, None
         node.heard = fresh
         node.sent = 0

@@ -9,6 +9,8 @@ BURST: Final = 2_000.0
 RATE: Final = 500.0  # messages a second
 MOST: Final = 10_000
 """Topics that wait."""
+MOST_BYTES: Final = 16 << 20
+"""Of their payloads."""
 
 
 class Flood:
@@ -20,6 +22,7 @@ class Flood:
         self._budget = BURST
         self._filled = now
         self._waiting: dict[str, Heard] = {}
+        self._size = 0
 
     @property
     def waiting(self) -> bool:
@@ -32,10 +35,14 @@ class Flood:
         if self._budget >= 1 and topic not in self._waiting:
             self._budget -= 1
             return True
-        if topic in self._waiting or len(self._waiting) >= MOST:
-            self.dropped += 1
-        if topic in self._waiting or len(self._waiting) < MOST:
+        before = self._waiting.get(topic)
+        size = self._size + len(heard.payload) - (0 if before is None else len(before.payload))
+        room = size <= MOST_BYTES and (before is not None or len(self._waiting) < MOST)
+        if room:
             self._waiting[topic] = heard
+            self._size = size
+        if before is not None or not room:
+            self.dropped += 1
         return False
 
     def take(self, now: float) -> Iterator[tuple[str, Heard]]:
@@ -44,7 +51,9 @@ class Flood:
         while self._budget >= 1 and self._waiting:
             self._budget -= 1
             topic = next(iter(self._waiting))
-            yield topic, self._waiting.pop(topic)
+            heard = self._waiting.pop(topic)
+            self._size -= len(heard.payload)
+            yield topic, heard
 
     def _fill(self, now: float) -> None:
         self._budget = min(BURST, self._budget + RATE * (now - self._filled))

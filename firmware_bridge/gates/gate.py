@@ -20,7 +20,7 @@ from ..link.errors import (
     RefusedError,
 )
 from ..link.message import Message
-from ..link.meta import Meta, encode_meta, meta_object
+from ..link.meta import Meta, meta_object
 from ..link.path import Path
 from ..link.transport import BrokerConfig
 from .codecs import Null
@@ -42,7 +42,6 @@ _TURN: Final = 0.05
 _PATIENCE: Final = 60.0
 ECHO: Final = 20.0
 """Seconds after which something that we have sent should have come back."""
-_LONG: Final = 1_000  # bytes of metadata from outside that are passed on
 
 
 class Gate:
@@ -310,7 +309,7 @@ class Gate:
         if outer is None:
             client = self._outside.id if self._outside is not None else self._entry.origin
             outer = Meta(f"via:{client}", self._clock.time())
-        said: dict[str, Value] = {"gw": meta_object(_kept(outer))}
+        said: dict[str, Value] = {"gw": meta_object(outer)}
         return said | ({LIVE: True} if action.live else {})
 
     # What is wrong
@@ -333,15 +332,6 @@ class Gate:
         with contextlib.suppress(DecodeError):
             return place / Path.from_topic(topic)
         return place
-
-
-def _kept(outer: Meta) -> Meta:
-    """Return the metadata from outside that are passed on: without what others have passed on."""
-    kept: dict[str, Value] = {key: it for key, it in outer.keywords.items() if key != "gw"}
-    meta = Meta(outer.origin, outer.time, outer.extra, kept)
-    if not (meta.extra or meta.keywords) or len(encode_meta(meta)) < _LONG:
-        return meta
-    return Meta(outer.origin, outer.time)
 
 
 async def _within(work: Awaitable[object], problem: str) -> None:

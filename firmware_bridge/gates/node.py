@@ -1,12 +1,13 @@
 """What a gate knows of a node, what it hears of it and what it does about it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, isfinite
 from typing import Final, Self
 
 from ..link.alike import alike
 from ..link.codec import ABSENT, RemoteObject, Value
 from ..link.meta import Meta
+from ..link.mirror import Packed, packed, unpacked
 from .codecs import MAX_PAYLOAD, written
 from .plain import CodecError
 from .table import Rule
@@ -86,7 +87,8 @@ class Node:
     """What is known of a node: what was agreed, and what is outside."""
 
     known: bool = False
-    value: Value = ABSENT
+    kept: Packed = (ABSENT, False)
+    """The `value`, packed: as objects, maps and lists take up to seventy times as much."""
     inside: float = -inf
     """The time of what was agreed, at MoaT-Link."""
     outside: float = -inf
@@ -107,10 +109,21 @@ class Node:
     pause: float = 0.0
     correct_after: float = -inf
     told: Told | None = None
+    """What was told while both sides are read, its value apart, packed."""
+    told_value: Packed = (ABSENT, False)
     fresh: Heard | None = None
-    """What was heard while both sides are read."""
+    """What was heard meanwhile."""
     weight: int = 0
     """What was `held` when the gate last counted."""
+
+    @property
+    def value(self) -> Value:
+        """What was agreed."""
+        return unpacked(self.kept)
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self.kept = packed(value) or (value, False)
 
     @property
     def held(self) -> int:
@@ -121,6 +134,17 @@ class Node:
             + (len(self.fresh.payload) if self.fresh is not None else 0)
             + (len(waiting.payload) if waiting is not None and waiting is not self.heard else 0)
         )
+
+    def note(self, told: Told) -> None:
+        """Keep what was told for later."""
+        self.told = replace(told, value=ABSENT)
+        self.told_value = packed(told.value) or (told.value, False)
+
+    def noted(self) -> Told | None:
+        """Take what was kept for later."""
+        told, self.told = self.told, None
+        value, self.told_value = self.told_value, (ABSENT, False)
+        return told and replace(told, value=unpacked(value))
 
     def spare(self, *, reading: bool) -> int:
         """Bytes of what the next message is to replace."""

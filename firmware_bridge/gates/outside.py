@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+from ..link.codec import Value
 from ..link.errors import DecodeError, LinkError
 from ..link.identity import fresh_name
 from ..link.meta import Meta, decode_meta, encode_meta
@@ -16,6 +17,7 @@ from .topics import unfit
 
 _SURE: Final = 1_000  # messages that a broker keeps for us, however busy we are
 _READINGS: Final = 5
+_LONG: Final = 1_000  # bytes of metadata
 _LONGEST: Final = 10.0  # times the pause: some trees are never silent
 
 type OnHeard = Callable[[str, Heard], None]
@@ -122,11 +124,20 @@ class Outside:
 
 
 def _meta(text: str | None) -> Meta | None:
-    """Return the metadata, if they say when; broken ones are none."""
+    """Return the metadata, if they say when; broken ones are none.
+
+    They are kept, and passed on: without what others have passed on, and not too much of them.
+    """
     if text is None:
         return None
     try:
         meta = decode_meta(text)
     except DecodeError:
         return None
-    return meta
+    if len(meta.origin) > _LONG:
+        return None
+    kept: dict[str, Value] = {key: it for key, it in meta.keywords.items() if key != "gw"}
+    short = Meta(meta.origin, meta.time, meta.extra, kept)
+    if not (meta.extra or kept) or len(encode_meta(short)) < _LONG:
+        return short
+    return Meta(meta.origin, meta.time)

@@ -86,11 +86,22 @@ def test_nothing_for_the_garbage_collection() -> None:
     before = len(gc.get_objects())
     for number in range(1000):
         message = received({"value": [number]} if number % 2 else number)
-        mirror.put(Message(f"a/{number}", message.value, message.meta, True, message.coded))
-    del message
+        coded = message.coded if number % 4 else None  # as from a server
+        meta = Meta("me", 11.5, (), {"gw": [number]}) if number % 8 > 3 else META
+        mirror.put(Message(f"a/{number}", message.value, meta, True, coded))
+    del message, meta
     gc.collect()
     assert len(mirror) == 1000
     assert len(gc.get_objects()) - before < 100
+
+
+def test_what_cannot_be_packed_is_kept() -> None:
+    """A server may say more than fits into a message."""
+    mirror = Mirror()
+    for value, meta in (([b"x" * 70_000], META), (1, Meta("me", 1.0, (b"x" * 70_000,)))):
+        message = Message("a/b", value, meta, True)
+        mirror.put(message)
+        assert mirror["a/b"] == message
 
 
 def test_deletions_have_no_value() -> None:

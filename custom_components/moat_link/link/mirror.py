@@ -2,20 +2,43 @@
 
 Tens of thousands of messages may be known. Kept as objects, each would be visited by every full
 garbage collection, and so many new ones at once would cause one: with Home Assistant around it, that
-stops everything for a fifth of a second. A tuple of bytes, texts and numbers is left alone.
+stops everything for a fifth of a second. A tuple of bytes, texts and numbers is left alone. And an
+empty map, which is one byte on the wire, takes seventy as an object: so maps and lists stay CBOR.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Final, override
 
-from .codec import Value, decode
+from .codec import ABSENT, Value, decode, encode
+from .errors import EncodeError
 from .message import Message
 from .meta import Meta
 
-type _Packed = tuple[Value, bool, str, float, bool] | Message
-"""Value, whether that is still CBOR, origin, time, retained; or what does not fit into that."""
+type Packed = tuple[Value, bool]
+"""A value, and whether that is its CBOR."""
+type _Packed = tuple[Value, bool, str, float, bool, bytes] | Message
+"""Packed value, origin, time, retained, CBOR of other metadata; or what does not fit into that."""
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None), bytes})
+
+
+def packed(value: Value, coded: bytes | None = None) -> Packed | None:
+    """Return a value (which may be there as CBOR, too) as what takes little memory, if it can be."""
+    if type(value) in _PLAIN or value is ABSENT:
+        return value, False
+    try:
+        return encode(value) if coded is None else coded, True
+    except EncodeError:
+        return None
+
+
+def unpacked(kept: Packed) -> Value:
+    """Return the value that was packed."""
+    value, coded = kept
+    if not coded:
+        return value
+    assert isinstance(value, bytes)
+    return decode(value)
 
 
 class Mirror(Mapping[str, Message]):
@@ -46,11 +69,8 @@ class Mirror(Mapping[str, Message]):
         packed = self._packed[topic]
         if isinstance(packed, Message):
             return packed
-        value, coded, origin, time, retained = packed
-        if coded:
-            assert isinstance(value, bytes)
-            value = decode(value)
-        return Message(topic, value, Meta(origin, time), retained)
+        value, coded, origin, time, retained, more = packed
+        return Message(topic, unpacked((value, coded)), _meta(origin, time, more), retained)
 
     @override
     def __contains__(self, topic: object) -> bool:
@@ -66,10 +86,20 @@ class Mirror(Mapping[str, Message]):
 
 
 def _pack(message: Message) -> _Packed:
-    meta = message.meta
-    if not (meta.extra or meta.keywords):
-        if type(message.value) in _PLAIN:
-            return message.value, False, meta.origin, meta.time, message.retained
-        if message.coded is not None:
-            return message.coded, True, meta.origin, meta.time, message.retained
-    return message
+    meta, more = message.meta, b""
+    kept = packed(message.value, message.coded)
+    if kept is None:
+        return message
+    if meta.extra or meta.keywords:
+        try:
+            more = encode([[*meta.extra], dict(meta.keywords.items())])
+        except EncodeError:
+            return message
+    return *kept, meta.origin, meta.time, message.retained, more
+
+
+def _meta(origin: str, time: float, more: bytes) -> Meta:
+    match decode(more) if more else None:
+        case [list() as extra, dict() as keywords]:
+            return Meta(origin, time, tuple(extra), {str(key): it for key, it in keywords.items()})
+    return Meta(origin, time)

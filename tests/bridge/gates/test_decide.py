@@ -1,5 +1,6 @@
 """Which side of a gate wins: examples, and properties of any interleaving."""
 
+import gc
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -372,6 +373,26 @@ def test_too_many_bytes(monkeypatch):
     [write] = gate.hear("n1", heard("z"), NOW)
     assert write.value == "z"
     assert gate.hear("n2", heard("z" * 100), NOW) == []
+
+
+def test_many_small_containers_take_little():
+    """What is a byte or two outside takes seventy as an object."""
+
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    gate = decider()
+    before = objects()
+    gate.tell("told", told([{} for _ in range(9_999)]), NOW)
+    gate.hear("heard", heard(f"[{','.join(['{}'] * 10_000)}]"), NOW)
+    assert objects() - before < 5_000
+    actions = both_read(gate, NOW)
+    assert {type(each) for each in actions} == {Send, Write}
+    del actions
+    assert objects() - before < 5_000
+    assert gate.tell("heard", told([{} for _ in range(9_999)], NOW + 1), NOW)
+    assert objects() - before < 5_000
 
 
 def test_what_waits_counts(monkeypatch):

@@ -425,11 +425,13 @@ async def test_metadata_from_outside_are_bounded(broker, inside, outside):
         await outside.say("ext/js/a", "1", meta=encode_meta(meta))
         huge = Meta("other", 1.7e9, (), {"note": "n" * 40_000})
         await outside.say("ext/js/b", "1", meta=encode_meta(huge))
-        await until(lambda: inside.value("home.b") == 1)
+        await outside.say("ext/js/c", "1", meta=encode_meta(Meta("o" * 2_000, 1.7e9)))
+        await until(lambda: inside.value("home.c") == 1)
         passed = inside.message("home.a").meta.keywords["gw"]
         assert passed.arguments == ("GATE.other", 1.7e9, "more")
         assert passed.keywords == {"note": "n"}
         assert inside.message("home.b").meta.keywords["gw"].keywords == {}
+        assert inside.message("home.c").meta.keywords["gw"].arguments[0].startswith("via:")
 
 
 async def test_what_is_thrown_away_is_an_error(monkeypatch):
