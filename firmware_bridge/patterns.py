@@ -19,11 +19,12 @@ def matches[Place](
     *,
     child: Callable[[Place, str], Place | None],
     spans: Callable[[Place], Iterable[Span[Place]]],
+    on_step: Callable[[], object] = lambda: None,
 ) -> Iterator[Place]:
     """Find the places below `start` that match the levels, most specific first.
 
     At each step: the name itself, `+`, the (min, max) elements, `#` for one or more. `child` steps down
-    by a level, `spans` tells which (min, max) elements a place has.
+    by a level, `spans` tells which (min, max) elements a place has. What `on_step` raises ends it.
     """
     seen: set[tuple[int, int]] = set()
     count = len(levels)
@@ -39,6 +40,7 @@ def matches[Place](
     def search(place: Place, index: int) -> Iterator[Place]:
         if (id(place), index) in seen:  # with the same rest nothing else would be found
             return
+        on_step()
         seen.add((id(place), index))
         if index == count:
             yield place

@@ -96,7 +96,11 @@ class Commands:
 
     def quick(self, caller: str) -> Mapping[tuple[Value, ...], Quick]:
         """Return what can be answered at once."""
-        return {path: partial(command, caller) for path, command in self._simple.items()}
+        return {
+            path: partial(command, caller)
+            for path, command in self._simple.items()
+            if path not in _SLOW
+        }
 
     async def handle(self, caller: str, request: Request) -> Answer:
         """Carry out a request. RefusedError and its kin."""
@@ -106,6 +110,8 @@ class Commands:
                 raise self._unknown(path)
             if request.stream and path == ("d", "search"):
                 raise RefusedError("d.search does not stream")
+            if path in _SLOW:
+                await request.connection.rest()
             return simple(caller, Reply(request.arguments, request.keywords))
         if (streaming := _look_up(self._streaming, path)) is not None:
             if request.stream and path in _WAITING:
@@ -226,6 +232,8 @@ _STREAMS_TOO: Final = frozenset(
     | {("e", name) for name in ("exc", "info", "ack", "ok")}
 )
 """What may be called as a stream, though its answer is a plain one."""
+_SLOW: Final = frozenset({("d", "search"), ("d", "collect")})
+"""What may look at many nodes: one call of a client at a time."""
 _PROBES: Final = frozenset({("i", "ping"), ("i", "乒")})
 """What every connection answers by itself."""
 _WAITING: Final = frozenset({("i", "sync"), ("i", "checkid"), ("d", "delete")})

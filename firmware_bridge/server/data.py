@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from ..link.codec import ABSENT, Key, Value, encode
@@ -29,6 +30,7 @@ from .tree import Tree
 
 _ACCURACY: Final = 0.001
 _TURN: Final = 64  # items of a walk sent in one go
+_GLANCE: Final = 512  # nodes that are left out in one go
 _NUMBERS: Final = tuple(encode(number) for number in range(256))
 
 
@@ -81,8 +83,13 @@ class DataCommands:
         if levels[:1] == [RUN]:
             return None
         exchange = request.exchange
-        found = self._store.walk(levels, since=since, low=low or 0, high=high, deleted=deleted)
-        for turn, (kept, added, record) in enumerate(found, 1):
+        looks = self._store.looks(levels, since=since, low=low or 0, high=high, deleted=deleted)
+        for turn, found in enumerate(looks, 1):
+            if found is None:
+                if not turn % _GLANCE:
+                    await request.connection.rest()
+                continue
+            kept, added, record = found
             item = splice(record, _NUMBERS[kept], encode_path(added))
             if turn % _TURN and exchange.can_send:
                 exchange.send((item,))
@@ -131,6 +138,7 @@ class DataCommands:
         if not call.keywords.get("sub"):
             result = self._delete(caller, levels, node, meta)
         if call.keywords.get("sub") or call.keywords.get("rec"):
+            await request.connection.rest()
             await self._delete_below(caller, levels, meta)
         return result
 
@@ -160,12 +168,12 @@ class DataCommands:
         missing: Path | Element = path if index is None else path[index]
         return RemoteError("_EKyErr", (missing,))
 
-    def _matching(self, root: Path, path: Path) -> list[Record]:
+    def _matching(self, root: Path, path: Path) -> Iterator[Record]:
         start = self._store.find(levels_of(root))
-        if start is None:
-            return []
-        found = matches(start, levels_of(path))
-        return [node.record for node in found if node.alive and node.record is not None]
+        if start is not None:
+            for node in matches(start, levels_of(path)):
+                if node.alive and node.record is not None:
+                    yield node.record
 
     def _compare(
         self, path: Path, levels: Levels, expected: Value, *, may_be_missing: bool = False

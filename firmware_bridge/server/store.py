@@ -155,15 +155,32 @@ class Store:
         The levels kept are those of the item before. `since` and the depths leave out what is older,
         higher or lower. The tree may change meanwhile.
         """
+        looks = self.looks(levels, since=since, low=low, high=high, deleted=deleted)
+        return (found for found in looks if found is not None)
+
+    def looks(
+        self,
+        levels: Levels,
+        *,
+        since: float | None = None,
+        low: int = 0,
+        high: int | None = None,
+        deleted: bool = False,
+    ) -> Iterator[tuple[int, list[str], Record] | None]:
+        """Do what `walk` does; None stands for each node that is left out."""
         start = self.find(levels)
         if start is None:
             return
         before: list[str] = []
         for path, node in _descend(start, high):
             record = node.record
-            if record is None or len(path) < low or (since is not None and node.time < since):
-                continue
-            if record.deleted and not deleted:
+            if (
+                record is None
+                or len(path) < low
+                or (since is not None and node.time < since)
+                or (record.deleted and not deleted)
+            ):
+                yield None
                 continue
             kept = common(before, path)
             before = path

@@ -16,6 +16,8 @@ from tests.support.wait import until
 
 type Start = Callable[..., Any]
 
+META = Meta("x", 1.0)
+
 
 def refused(answer: list[Any]) -> str:
     assert answer[0] is None
@@ -125,6 +127,23 @@ async def test_metadata_in_full(serve: Start, join: Start) -> None:
     ]
     too_much = RemoteObject("_MM", ("me", 6.0, *range(30)), {})
     assert refused(await caller.call(["d", "set"], Path("a"), 2, too_much)) == "_ValErr"
+
+
+async def test_too_many_patterns(
+    serve: Start, join: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search ends, whatever there is: names, and patterns of which many fit in many ways."""
+    monkeypatch.setattr("firmware_bridge.server.patterns._MOST", 100)
+    server = await serve()
+    caller = await join(server)
+    for number in range(20):
+        await caller.call(["d", "set"], Path("w", (1, number + 1)), number)
+    assert (await caller.call(["d", "search"], Path("w", "a")))[0] == 0
+    assert refused(await caller.call(["d", "search"], Path("w", *"abcdefgh" * 5))) == "_ValErr"
+    for number in range(5000):
+        server.tree.receive(["v", f"{number}"], number, META)
+    assert (await caller.call(["d", "search"], Path("v", "7")))[0] == 7
+    assert refused(await caller.call(["d", "search"], Path("v", "x"))) == "_ValErr"
 
 
 async def test_collect(serve: Start, join: Start) -> None:

@@ -119,6 +119,34 @@ async def test_slow_reader(serve: Start, join: Start) -> None:
     assert server.clients.find("_slow") is not None
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        (["d", "walk"], [Path(), 9e10]),
+        (["d", "walk"], [Path(), None, 100]),
+        (["d", "delete"], [Path("gone"), {"sub": True}]),
+        (["d", "search"], [Path("gone", "x")]),
+        (["d", "collect"], [Path("a"), Path("x")]),
+    ],
+)
+async def test_looking_for_nothing(
+    serve: Start, join: Start, command: list[Any], arguments: list[Any]
+) -> None:
+    """Others have their turn while many calls of one client look at much and find nothing."""
+    server = await serve()
+    for number in range(1000):
+        server.tree.receive(["a", f"{number}"], number, META)
+        server.tree.receive(["gone", f"{number}"], ABSENT, META)
+    server.tree.receive(["a"], 1, META)
+    greedy, modest = await join(server, "_greedy"), await join(server, "_modest")
+    for number in range(1000):
+        greedy.send([4 * number + 8, command, *arguments])
+    connection = server.clients.find("_greedy").connection
+    await until(lambda: connection.exchanges)
+    assert await modest.call(["i", "ping"]) == ["乓"]
+    assert connection.exchanges
+
+
 async def test_probe_behind_a_walk(serve: Start, join: Start) -> None:
     """Who reads, but has not come to the probe yet, is there."""
     server = await serve(limits=Limits(probe=0.3, patience=1.0))
