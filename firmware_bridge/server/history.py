@@ -25,8 +25,10 @@ _BATCH: Final = 1.0
 _CLEANING: Final = 3600.0
 _AGAIN: Final = 60.0  # seconds until cleaning is tried again
 _WAITING: Final = 200_000  # entries that may wait for the disk
+_WAITING_SIZE: Final = 64 << 20  # and bytes of them
 _SLICE: Final = 500  # paths, or nodes, in one go
 _PORTION: Final = 10_000  # entries that are written in one go at the start
+_PORTION_SIZE: Final = 8 << 20
 _SLACK: Final = 0.02  # what is forgotten beyond the limit, so that it need not be done all the time
 
 type Snapshot = Callable[[], Iterable[tuple[Levels, Record]]]
@@ -64,6 +66,8 @@ class History:
         self._report = report
         self._rules = Rules(config.keep)
         self._waiting: list[Entry] = []
+        self._size = 0
+        """Bytes that wait."""
         self._lost = 0
         self._archive = Archive(config.file)
         self._thread = ThreadPoolExecutor(1, "history")
@@ -93,10 +97,11 @@ class History:
         topic = "/".join(levels)
         if not self.remembers(topic):
             return
-        if len(self._waiting) >= _WAITING:
+        if len(self._waiting) >= _WAITING or self._size >= _WAITING_SIZE:
             self._lost += 1
             return
         self._waiting.append((topic, time, record))
+        self._size += len(topic) + len(record)
 
     async def run(self) -> None:
         """Write what has come, and forget what is too old or too much, for ever."""
@@ -158,16 +163,18 @@ class History:
         for some in batched(self._snapshot(), _SLICE, strict=False):
             for levels, record in some:
                 self.append(levels, record, record.time)
-            if len(self._waiting) > _PORTION:
+            if len(self._waiting) > _PORTION or self._size > _PORTION_SIZE:
                 await self.flush()
             await asyncio.sleep(0)
 
     async def _flush(self) -> None:
         entries, self._waiting = self._waiting, []
+        size, self._size = self._size, 0
         try:
             await self._write(entries)
         except (OSError, sqlite3.Error) as err:
             self._waiting = entries + self._waiting
+            self._size += size
             self._failed(err)
         else:
             if not self._unclean:

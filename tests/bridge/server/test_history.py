@@ -294,6 +294,36 @@ async def test_full_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> Non
     await history.close()
 
 
+async def test_large_values_on_a_full_disk(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits is limited in bytes; what there was at the start is no flood."""
+    monkeypatch.setattr(history_module, "_WAITING_SIZE", 100_000)
+    monkeypatch.setattr(history_module, "_PORTION_SIZE", 50_000)
+    monkeypatch.setattr(history_module, "_SLICE", 10)
+    monkeypatch.setattr(history_module, "_BATCH", 0.001)
+    told = Told()
+    there = [([f"a{number}"], record("x" * 1000, NOW)) for number in range(1000)]
+    history = make(tmp_path / "h.db", report=told.report, snapshot=lambda: there)
+    async with running(history.run()):
+        await eventually(history, "a999", ["x" * 1000])
+        for number in range(1000):
+            assert await values(history, f"a{number}") == ["x" * 1000]
+    with full_disk(40_000):
+        for number in range(1000):
+            keep(history, "b", f"{number:>1000}", NOW + number)
+            if number == 50:
+                await history.flush()
+                assert history.problem is not None
+        await history.flush()
+        assert len(history._waiting) < 100
+    await history.flush()
+    assert history.problem is None
+    assert len(await values(history, "b")) < 100
+    keep(history, "b", "after", NOW + 2000)
+    await history.flush()
+    assert (await values(history, "b"))[-1] == "after"
+    await history.close()
+
+
 async def test_cleaning_fails(tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is a problem until cleaning works, whatever is written; it is tried again soon."""
     monkeypatch.setattr(history_module, "_BATCH", 0.001)
