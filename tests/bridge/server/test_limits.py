@@ -306,7 +306,7 @@ async def test_memory_of_strangers(serve: Start, join: Start) -> None:
         _, writer = await asyncio.open_unix_connection(server.config.listeners[1].path)
         writer.write(b"\x82\x08\x59\x0f\xf0" + b"x" * 3800)
         strangers.append(writer)
-    await until(connection.closed.done)
+    await until(lambda: server.farewell("_1") is not None)
     assert "memory" in server.farewell("_1")
     for writer in strangers:
         writer.close()
