@@ -1,16 +1,12 @@
 """What commands are given: paths, metadata, options; wrong ones are refused as MoaT does."""
 
-from typing import Final
-
 from ..link.codec import ABSENT, Value
-from ..link.errors import DecodeError, RemoteError
+from ..link.errors import DecodeError, EncodeError, RemoteError
 from ..link.frames import Reply
 from ..link.meta import Meta
 from ..link.path import Path
 from ..link.remote import decode_meta_object
-from .reach import LATEST
-
-_LATEST: Final = LATEST - 86400  # so that there is time left for those who write after it
+from .reach import check_time_told
 
 
 def argument(call: Reply, index: int, name: str) -> Value:
@@ -58,8 +54,10 @@ def meta_argument(value: Value) -> Meta | None:
     meta = decode_meta_object(value)
     if meta is None:
         raise type_error("these are no metadata")
-    if meta.time >= _LATEST:
-        raise RemoteError("_ValErr", (f"{meta.time:g} is no time: at most {_LATEST:g}",))
+    try:
+        check_time_told(meta.time)
+    except EncodeError as err:
+        raise RemoteError("_ValErr", (str(err),)) from err
     return meta
 
 

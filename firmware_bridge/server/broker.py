@@ -23,7 +23,7 @@ from ..link.path import Path
 from ..link.session import BrokerConfig, Publish, Session
 from .debts import Debts
 from .namesake import Namesake
-from .reach import check_time
+from .reach import check_time_told
 from .store import RUN, Levels
 from .tree import REPORTS, Tree
 from .witness import TOPIC, Standing, Witness
@@ -278,7 +278,7 @@ class Broker:
                 now=self._tree.clock.time(),
                 me=self._name,
             )
-            check_time(message.time)
+            check_time_told(message.time)
         except (DecodeError, EncodeError) as err:
             self._complain(topic, packet, err)
             return None
@@ -303,7 +303,7 @@ class Broker:
 def _kind(packet: Publish) -> str:
     """Return which part of a message cannot be understood."""
     try:
-        check_time(decode_meta(packet.meta or "-", 0.0).time)
+        check_time_told(decode_meta(packet.meta or "-", 0.0).time)
     except DecodeError, EncodeError:
         return "meta"
     return "codec"

@@ -10,9 +10,10 @@ from .store import Levels
 
 LATEST: Final = 1e11
 """Seconds since 1970 that are no time any more: the year 5138."""
+_RESERVE: Final = 86400.0  # seconds for those who write after what others say
 COMPLAINT: Final = ("error", "link", "mqtt")
 """Where everybody reports what it cannot understand, for those who listen, not to stay."""
-_RESERVE: Final = (*COMPLAINT, "codec")
+_PREFIX: Final = (*COMPLAINT, "codec")
 _MOST_BYTES: Final = 4  # of a character
 
 
@@ -21,9 +22,9 @@ class Reach:
 
     def __init__(self, root: Path) -> None:
         """Take the installation's root."""
-        reserve = len("/".join(_RESERVE)) + 1
+        reserve = len("/".join(_PREFIX)) + 1
         room = (MAX_TOPIC - len(root.topic.encode()) - 1) // _MOST_BYTES
-        self.levels = MAX_LEVELS - len(root) - len(_RESERVE)
+        self.levels = MAX_LEVELS - len(root) - len(_PREFIX)
         self.length = min(MAX_LENGTH, room) - reserve
         """In characters."""
 
@@ -59,7 +60,13 @@ class Reach:
         return found
 
 
-def check_time(time: float) -> None:
+def check_time_told(time: float) -> None:
+    """Raise EncodeError for what others cannot have said: no time, or none after which we can write."""
+    check_time(time, LATEST - _RESERVE)
+
+
+def check_time(time: float, latest: float | None = None) -> None:
     """Raise EncodeError for what is no time; whether it is in the future, small machines cannot tell."""
-    if not 0 <= time < LATEST:
-        raise EncodeError(f"{time:g} is no time (seconds since 1970, below {LATEST:g})")
+    latest = LATEST if latest is None else latest
+    if not 0 <= time < latest:
+        raise EncodeError(f"{time:g} is no time (seconds since 1970, below {latest:.0f})")

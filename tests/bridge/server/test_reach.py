@@ -156,6 +156,19 @@ async def test_what_says_no_time_counts(serve: Start, peer: Peer) -> None:
     assert not server.tree.lacking(server.tree.store.find(["a"]))
 
 
+async def test_nobody_has_the_last_word(serve: Start, join: Start, peer: Peer) -> None:
+    """A time after which nobody could write is not taken from the broker."""
+    server = await serve()
+    caller = await join(server)
+    last = math.nextafter(LATEST, 0)
+    await peer.say("a", "theirs", time=last)
+    await until(lambda: peer.heard("error/link/mqtt/meta/a"))
+    assert server.tree.store.find(["a"]) is None
+    await peer.say("run/service/main/server/srv1", "theirs", time=last)
+    assert await caller.call(["d", "set"], Path("a"), "ours") == [True]
+    assert (await caller.call(["d", "delete"], Path("a")))[0][0] == "ours"
+
+
 async def test_files(serve: Start, join: Start, tmp_path: File) -> None:
     """A file of a server that has taken too much: what is of no use is left out, told, the rest is read."""
     directory = tmp_path / "save"
