@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Final
 
@@ -27,6 +28,7 @@ _LONGEST: Final = 15.0  # seconds between attempts to connect
 _REST: Final = (
     0.5  # seconds until we agree with the same server again, however often it is announced
 )
+_WAIT: Final = 20.0  # seconds until we agree with a server while we are at it with another one
 _SHARE: Final = 4.0  # or so many times as long as it took
 _LONGEST_REST: Final = 10.0
 _SILENCE: Final = 8.0
@@ -226,7 +228,7 @@ class Peers:
         """Exchange what is newer, with one server at a time: the next may have it by then."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._rested.get(name, 0.0) - loop.time())
-        async with self._turn:
+        async with self._our_turn():
             self._again.discard(name)
             start = loop.time()
             try:
@@ -248,6 +250,20 @@ class Peers:
             "Server %s had %d nodes that are new here, got %d, and had deleted %d",
             *(name, result.taken, result.given, result.deleted),
         )
+
+    @asynccontextmanager
+    async def _our_turn(self) -> AsyncIterator[None]:
+        """Let others come first, but not for ever: one of them may be slow on purpose."""
+        try:
+            async with asyncio.timeout(_WAIT):
+                await self._turn.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 def _rest(effort: float) -> float:

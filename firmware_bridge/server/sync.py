@@ -18,6 +18,7 @@ from ..link.errors import DecodeError, EncodeError, NoAnswerError, NotFoundError
 from ..link.frames import Reply
 from ..link.meta import Meta, meta_in, meta_object, meta_of
 from ..link.path import MAX_LEVELS, Path
+from .reach import check_time_told
 from .records import Record
 from .store import PASSING, RUN, Levels, levels_of
 from .tree import Tree
@@ -27,6 +28,8 @@ _LOGGER = logging.getLogger(__name__)
 _PATIENCE: Final = 30.0  # seconds for an answer
 _GLANCE: Final = 1000  # nodes compared before others have their turn
 _MOST: Final = 1_000_000  # nodes of another server
+_LENGTH: Final = 100  # characters of a path, on the average of so many
+_MOST_EVENTS: Final = 100_000  # nodes that it says are events: ours name 20,000
 _BREATH: Final = 0.004  # seconds of taking nodes before others have their turn
 _SLICE: Final = 100  # nodes offered before the other server has a rest
 _REST: Final = 0.05
@@ -91,11 +94,16 @@ async def _commands(connection: Connection) -> list[Value]:
 async def _passing(connection: Connection) -> Collection[str]:
     """Return the topics of events: what the broker does not retain, though it has had it. LinkError."""
     found: set[str] = set()
+    length = 0
     async with connection.open_stream(("d", "passing"), timeout=_PATIENCE) as stream:
         async for item in _in_time(stream):
             match item.arguments:
                 case (Path() | list() as path,):
-                    found.add("/".join(levels_of(Path.of(path))))
+                    topic = "/".join(levels_of(Path.of(path)))
+                    length += len(topic)
+                    if len(found) >= _MOST_EVENTS or length > _MOST_EVENTS * _LENGTH:
+                        raise DecodeError(f"more than {_MOST_EVENTS} events")
+                    found.add(topic)
     return found
 
 
@@ -110,6 +118,7 @@ async def _take(
     there: Times = {}
     seen: set[str] = set()
     before: list[str] = []
+    length = 0
     keywords: dict[str, Value] = {} if result.real else {"deleted": True}
     walk = connection.open_stream(("d", "walk"), (Path(),), keywords, timeout=_PATIENCE)
     async with walk as stream:
@@ -121,7 +130,8 @@ async def _take(
                         raise DecodeError(f"a walk {len(before)} levels deep")
                     if (place := "/".join(before)) in seen:
                         raise DecodeError(f"a walk that comes twice to {place or ':'}"[:200])
-                    if len(seen) >= _MOST:
+                    length += len(place)
+                    if len(seen) >= _MOST or length > _MOST * _LENGTH:
                         raise DecodeError(f"a walk of more than {_MOST} nodes")
                     seen.add(place)
                     try:
@@ -143,10 +153,15 @@ async def _take(
 
 
 def _known(levels: Levels, items: list[Value]) -> Meta:
-    """Return an item's metadata. DecodeError if there are none, or if nobody walks there."""
+    """Return an item's metadata. DecodeError if there are none, or if nobody walks there.
+
+    EncodeError if nobody could write after it.
+    """
     if levels[:1] == [RUN]:
         raise DecodeError("what is below run is not walked")
-    return meta_of(items)
+    meta = meta_of(items)
+    check_time_told(meta.time)
+    return meta
 
 
 async def _in_time(stream: Stream) -> AsyncIterator[Reply]:

@@ -12,6 +12,7 @@ import pytest
 from firmware_bridge.link.clock import SystemClock
 from firmware_bridge.link.codec import ABSENT, FrameReader, encode_frame
 from firmware_bridge.link.errors import ConnectionLostError
+from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
 from firmware_bridge.link.transport import tls_context
@@ -199,6 +200,70 @@ async def test_a_walk_without_end(
         mine.announced("srv1", server.announcement)
         await until(lambda: "more than 50 nodes" in caplog.text)
         assert tree.store.count == 50
+
+
+async def test_names_without_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither many events nor a few names of thousands of characters take all of the memory."""
+    monkeypatch.setattr(sync, "_MOST", 50)
+    monkeypatch.setattr(sync, "_MOST_EVENTS", 20)
+    lengths = [10, 5000]
+    tree = Tree(SystemClock())
+
+    async def directory(_: Any) -> Reply:
+        return Reply((), {"s": ["hist", "passing", "walk"]})
+
+    async def passing(request: Any) -> None:
+        request.accept()
+        for number in range(1000 if lengths[0] else 10):
+            await request.send(Path(f"{number:0{lengths[0] or 10}}"))
+
+    async def walk(request: Any) -> None:
+        request.accept()
+        for number in range(45):
+            await request.send(0, Path(f"{number:04000}"), 1, "x", 5.0)
+
+    async with FakeServer() as server, peers(tree, []) as mine:
+        server.commands |= {
+            ("d", "dir_"): directory,
+            ("d", "passing"): passing,
+            ("d", "walk"): walk,
+        }
+        for lengths[0] in (10, 5000, 0):
+            caplog.clear()
+            mine.announced("srv1", server.announcement)
+            await until(lambda: "could not be copied" in caplog.text)
+            assert ("more than 20 events" if lengths[0] else "more than 50 nodes") in caplog.text
+        assert tree.store.count == 1
+
+
+async def test_one_that_is_slow_on_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who always says something keeps nobody else waiting, either."""
+    monkeypatch.setattr(peers_module, "_WAIT", 0.1)
+    tree, links = Tree(SystemClock()), []
+    begun = asyncio.Event()
+
+    async def walk(request: Any) -> None:
+        request.accept()
+        for number in range(10_000):
+            await request.send(0, Path("slow", number), 1, "x", 5.0)
+            begun.set()
+            await asyncio.sleep(0.05)
+
+    async with (
+        FakeServer(name="slow") as slow,
+        FakeServer(name="good") as good,
+        peers(tree, links) as mine,
+    ):
+        slow.commands["d", "walk"] = walk
+        good.put(Path("after"), 1, time=5.0)
+        mine.announced("slow", slow.announcement)
+        await begun.wait()
+        mine.announced("good", good.announcement)
+        await until(lambda: "good" in mine.agreed)
+        assert "slow" not in mine.agreed
+        assert ["after"] in [levels for levels, _ in tree.snapshot()]
 
 
 async def test_a_walk_that_stalls(

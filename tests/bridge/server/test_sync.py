@@ -196,6 +196,15 @@ async def test_walk_into_the_deep() -> None:
         await connection.close()
 
 
+async def test_nobody_has_the_last_word() -> None:
+    """A time after which nobody could write is not taken."""
+    mine, theirs = Tree(SystemClock()), Tree(SystemClock())
+    fill(theirs, {"a": (1, 99_999_999_999.0), "b": (1, 9.9e10)})
+    result = await meet(mine, theirs)
+    assert (result.taken, result.refused) == (1, 1)
+    assert contents(mine) == {"b": (1, 9.9e10)}
+
+
 async def test_as_recorded() -> None:
     """The conversation of two real servers leads to the same tree here."""
     recorded = load("moat-link/server-sync")["connections"][0]["frames"]
