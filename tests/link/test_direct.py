@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from firmware_bridge.link.direct import (
     DirectLink,
     DirectStatus,
     Endpoint,
+    connect,
     endpoints,
     same_machine,
     with_token,
@@ -355,6 +357,31 @@ async def test_a_refused_certificate_matters() -> None:
     async with running(watcher):
         await until(lambda: watcher.connected == [False])
         assert isinstance(watcher.error, TlsError)
+
+
+async def test_an_address_that_leads_nowhere(
+    fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a name with several addresses, those that answer are used before the patience ends."""
+    loop = asyncio.get_running_loop()
+    families = {"type": socket.SOCK_STREAM, "proto": socket.IPPROTO_TCP}
+
+    async def resolve(host: str, port: int, **_: Any) -> list[Any]:
+        assert host == "two.places"
+        return [
+            (socket.AF_INET, *families.values(), "", (each, port))
+            for each in ("127.0.0.3", fake.host)
+        ]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    with ExitStack() as stack:
+        deaf = stack.enter_context(socket.create_server(("127.0.0.3", fake.port), backlog=0))
+        for _ in range(8):  # what nobody accepts fills the queue, then all is silence
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        connection, _ = await connect(Endpoint(host="two.places", port=fake.port), name="_1")
+        await connection.close()
 
 
 async def test_probes_are_answered(fake: FakeServer) -> None:

@@ -22,7 +22,7 @@ from .errors import (
     system_reason,
 )
 from .handshake import ClientLogin, ServerIdentity, fresh_id
-from .transport import tls_error
+from .transport import head_start, tls_error
 
 if TYPE_CHECKING:
     from .codec import Value
@@ -179,6 +179,7 @@ async def _open(
                     endpoint.host,
                     endpoint.port,
                     ssl=tls if endpoint.tls else None,
+                    happy_eyeballs_delay=head_start(endpoint.host),
                 )
     except ssl.SSLError as err:
         raise TlsError(f"{endpoint}: {tls_error(err, 'server')}") from err

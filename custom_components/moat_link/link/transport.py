@@ -193,7 +193,7 @@ async def dial(config: BrokerConfig, wire: Wire) -> None:
                 lambda: wire,
                 config.host,
                 config.port,
-                happy_eyeballs_delay=_head_start(config.host),
+                happy_eyeballs_delay=head_start(config.host),
             )
         else:
             await loop.create_connection(
@@ -202,7 +202,7 @@ async def dial(config: BrokerConfig, wire: Wire) -> None:
                 config.port,
                 ssl=config.tls,
                 ssl_shutdown_timeout=CLOSE_PATIENCE,
-                happy_eyeballs_delay=_head_start(config.host),
+                happy_eyeballs_delay=head_start(config.host),
             )
     except ssl.SSLError as error:
         raise tls_error(error) from error
@@ -233,6 +233,17 @@ async def speaks_tls(config: BrokerConfig) -> bool:
         return False
     transport.abort()
     return True
+
+
+def head_start(host: str) -> float | None:
+    """Return how long the first address of a name goes ahead of the next (s); None: no race.
+
+    A race that is cancelled loses a socket that has just connected (CPython 3.14): never for nothing.
+    """
+    with contextlib.suppress(ValueError):
+        ip_address(host)
+        return None
+    return HEAD_START
 
 
 def tls_error(error: ssl.SSLError, whose: str = "broker") -> TlsError:
@@ -271,17 +282,6 @@ def tls_context(
             except ssl.SSLError, ValueError:
                 raise TlsError("the client certificate and its key are not usable") from None
     return context
-
-
-def _head_start(host: str) -> float | None:
-    """Return how long the first address of a name goes ahead of the next (s); None: no race.
-
-    A race that is cancelled loses a socket that has just connected (CPython 3.14): never for nothing.
-    """
-    with contextlib.suppress(ValueError):
-        ip_address(host)
-        return None
-    return HEAD_START
 
 
 def _read_buffer() -> memoryview:
