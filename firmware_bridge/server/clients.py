@@ -152,8 +152,8 @@ class Clients:
         burdens: dict[Client, int] = {}
         for client in self._present:
             connection = client.connection
-            if not connection.unsent or connection.sent > client.read:
-                client.read, client.read_at = connection.sent, now
+            if not connection.writer.unsent or connection.writer.sent > client.read:
+                client.read, client.read_at = connection.writer.sent, now
             begun = connection.unfinished
             if begun is not None and now - begun > self._limits.stall:
                 self._drop(client, "a frame without an end")
@@ -201,7 +201,7 @@ class Clients:
                 self._arriving.discard(client)
             reader.allow(self._limits.frame)
             connection.pace = Pace(self.rounds, perf_counter())
-            connection.max_buffer = self._limits.buffer
+            connection.writer.max_buffer = self._limits.buffer
             connection.allowance = None
             await self._probe(connection)
         except AuthenticationError as err:
@@ -272,10 +272,12 @@ class Clients:
             await asyncio.wait([connection.closed], timeout=self._limits.probe)
             if connection.closed.done():
                 return
-            asked, sent = loop.time(), connection.sent
+            asked, sent = loop.time(), connection.writer.sent
             with contextlib.suppress(LinkError):
                 await connection.request(_PROBE, timeout=self._limits.patience)
                 continue
-            busy = connection.backlog and connection.sent > sent  # it has not come to the probe yet
+            busy = (
+                connection.writer.backlog and connection.writer.sent > sent
+            )  # it has not come to the probe yet
             if connection.last_heard < asked and not busy:
                 await connection.close("no answer to a probe")

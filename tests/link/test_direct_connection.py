@@ -518,7 +518,7 @@ async def test_loss_with_much_to_send() -> None:
     async with Raw.facing(connection):
         connection.begin(("x",), (bytes(40_000),)).discard()
         connection.abort("enough")
-        assert connection.unsent == 0
+        assert connection.writer.unsent == 0
         with pytest.raises(ConnectionLostError, match="enough"):
             await connection.call(("y",))
 
@@ -580,7 +580,7 @@ async def test_closed_after_the_end_of_tls(tmp_path: File) -> None:
         )
         connection.abort()
         await connection.close()
-        assert connection.unsent == 0
+        assert connection.writer.unsent == 0
         transport.resume_reading()
 
 

@@ -13,6 +13,7 @@ from .flow import Flow, Pending, Request, Stream
 from .frames import CommandPath, Frame, Reply
 from .remote import encode_error, unknown_command
 from .rpc import NOBODY, Engine, Exchange, Failed, Opened
+from .writer import Writer
 
 if TYPE_CHECKING:
     from .codec import Value
@@ -37,7 +38,6 @@ _PING: Final = ("i", "ping")
 _PONG: Final = "乓"
 
 _READ_SIZE: Final = 32 * 1024  # one turn of the loop handles at most this much
-_FLUSH_SIZE: Final = 64 * 1024
 _LINGER: Final = 1.5  # seconds for the other side to end a stream that we left
 
 type Answer = Reply | Value
@@ -89,11 +89,9 @@ class Connection(asyncio.BufferedProtocol):
         """How many more frames may come before the other side is hung up on; None: any number."""
         self.closed: asyncio.Future[ConnectionLostError] = self._loop.create_future()
         self.last_heard = self._loop.time()
+        self.writer = Writer(encode, max_buffer, self.abort)
         self._source = FrameReader() if source is None else source
-        self._encode = encode
-        self._engine = Engine(self._send, max_exchanges=max_exchanges, may_open=may_open)
-        self.max_buffer = max_buffer
-        """Bytes that may wait for the other side to read."""
+        self._engine = Engine(self.writer.send, max_exchanges=max_exchanges, may_open=may_open)
         self._linger_time = linger
         self._on_open = on_open
         self._fed = 0
@@ -102,13 +100,6 @@ class Connection(asyncio.BufferedProtocol):
         self._view = memoryview(self._buffer)
         self._transport: asyncio.Transport | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._pending: list[bytes] = []
-        self._pending_size = 0
-        self._written = 0
-        self._flush_due = False
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._turns = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lingering: dict[Exchange, asyncio.TimerHandle] = {}
 
@@ -132,7 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         pending = None
         try:
             async with asyncio.timeout(timeout):
-                await self.breathe()
+                await self.writer.breathe()
                 pending = self.begin(path, arguments, keywords)
                 return await pending.future
         except TimeoutError:
@@ -207,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
     async def close(self, reason: str = "closed") -> None:
         """Say what is left to say, then end everything; `reason` is for those who wait."""
         if self._transport is not None:
-            self._flush()
+            self.writer.flush()
             if not self._transport.is_closing():  # a second time, TLS forgets what it needs later
                 self._transport.close()
         self.abort(reason)
@@ -227,23 +218,12 @@ class Connection(asyncio.BufferedProtocol):
         for handle in self._lingering.values():
             handle.cancel()
         self._lingering.clear()
-        self._pending.clear()
-        self._pending_size = 0
+        self.writer.drop()
         for exchange in self._engine.close():
             exchange.owner.on_event(Failed(exchange, ConnectionLostError(reason)))
             exchange.owner = NOBODY
         for task in self._tasks:
             task.cancel()
-        self._writable.set()
-
-    async def breathe(self) -> None:
-        """Wait until the transport takes more, and let others have a turn now and then."""
-        while self._pending_size > _READ_SIZE or not self._writable.is_set():
-            async with self._turns:  # many streams of one connection go on one by one
-                if self._writable.is_set():
-                    await asyncio.sleep(0)
-                else:
-                    await self._writable.wait()
 
     async def rest(self) -> None:
         """Let others have a turn; what is under way on one connection goes on one by one."""
@@ -258,7 +238,7 @@ class Connection(asyncio.BufferedProtocol):
     def feed(self, data: bytes) -> None:
         """Take bytes from the other side."""
         self.last_heard = self._loop.time()
-        self._flush_due = True
+        self.writer.due = True
         try:
             frames = self._source.feed(data)
             if frames:
@@ -277,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
         except DecodeError as err:
             self.abort(f"not understood: {err}")
         finally:
-            self._flush()
+            self.writer.flush()
 
     @property
     def exchanges(self) -> int:
@@ -295,26 +275,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._begun if self._fed else None
 
     @property
-    def backlog(self) -> int:
-        """How many bytes wait for the other side to read."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
-
-    @property
-    def unsent(self) -> int:
-        """The same, with those that are sent in this turn of the loop."""
-        return self._pending_size + self.backlog
-
-    @property
-    def sent(self) -> int:
-        """How many bytes have left this process."""
-        return self._written - self.backlog
-
-    @property
     def burden(self) -> int:
         """How many bytes are kept for this connection: what waits to be sent, read or answered."""
         flows = (exchange.owner for exchange in self._engine)
         kept = sum(flow.weight for flow in flows if isinstance(flow, Flow))
-        return self._fed + self.unsent + kept
+        return self._fed + self.writer.unsent + kept
 
     # What the transport calls
 
@@ -323,7 +288,7 @@ class Connection(asyncio.BufferedProtocol):
         """Take the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=4 * _FLUSH_SIZE)
+        self.writer.open(transport)
         if self._on_open is not None:
             self._on_open(self)
 
@@ -348,12 +313,12 @@ class Connection(asyncio.BufferedProtocol):
     @override
     def pause_writing(self) -> None:
         """Hold back calls and items: the other side is slow."""
-        self._writable.clear()
+        self.writer.pause()
 
     @override
     def resume_writing(self) -> None:
         """Let calls and items pass again."""
-        self._writable.set()
+        self.writer.resume()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -391,7 +356,7 @@ class Connection(asyncio.BufferedProtocol):
             task.add_done_callback(self._tasks.discard)
 
     def _quick_command(self, path: tuple[Value, ...]) -> Quick | None:
-        if not self.quick or not self._writable.is_set():
+        if not self.quick or not self.writer.free:
             return None
         try:
             return self.quick.get(path)
@@ -412,7 +377,7 @@ class Connection(asyncio.BufferedProtocol):
         exchange = request.exchange
         try:
             answer = await self.handler(request)
-            await self.breathe()
+            await self.writer.breathe()
             self._finish(exchange, answer)
         except asyncio.CancelledError:
             exchange.cancel()
@@ -431,32 +396,6 @@ class Connection(asyncio.BufferedProtocol):
                 exchange.finish((answer,))
         except EncodeError as err:
             exchange.fail(encode_error(err))
-
-    def _send(self, *frames: Frame) -> None:
-        """Send frames, together with others of the same turn of the loop."""
-        chunks = [self._encode(frame) for frame in frames]
-        self._pending += chunks
-        self._pending_size += sum(map(len, chunks))
-        if self._pending_size > _FLUSH_SIZE:
-            self._flush()
-        elif not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        if not self._pending or self._transport is None:
-            return
-        data = b"".join(self._pending)
-        self._pending.clear()
-        self._pending_size = 0
-        if self._transport.is_closing():
-            return
-        if self._transport.get_write_buffer_size() > self.max_buffer:
-            self.abort("the other side does not read")
-        else:
-            self._written += len(data)
-            self._transport.write(data)
 
     def _linger(self, exchange: Exchange) -> None:
         del self._lingering[exchange]

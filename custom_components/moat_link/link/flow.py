@@ -120,7 +120,7 @@ class Flow:
 
     async def _may_send(self) -> bool:
         """Make sure that somebody listens, and that the transport takes more."""
-        await self._connection.breathe()
+        await self._connection.writer.breathe()
         if self._error is not None:
             raise self._error
         if self._ended is not None or self.exchange.done:

@@ -79,8 +79,8 @@ async def test_who_does_not_read(serve: Start, join: Start) -> None:
     stuck, other = await join(server, "_stuck"), await join(server, "_other")
     stuck.send([9, ["d", "walk"], Path("n")])
     connection = server.clients.find("_stuck").connection
-    await until(lambda: not connection._writable.is_set())
-    assert connection.unsent < 2 << 20
+    await until(lambda: not connection.writer.free)
+    assert connection.writer.unsent < 2 << 20
     assert await other.call(["i", "ping"]) == ["乓"]
     while server.clients.find("_stuck") is not None:
         stuck.send([12, ["i", "ping"]])
@@ -100,7 +100,7 @@ async def test_many_walks_at_once(serve: Start, join: Start) -> None:
     await until(lambda: connection.exchanges > 900, timeout=20)
     assert await other.call(["i", "ping"]) == ["乓"]
     assert len(store._LISTINGS._known) < 10, "not one for each"
-    assert connection.unsent < 16 << 20
+    assert connection.writer.unsent < 16 << 20
 
 
 async def test_slow_reader(serve: Start, join: Start) -> None:
@@ -171,8 +171,8 @@ async def test_relay_to_who_does_not_read(serve: Start, join: Start) -> None:
     await caller.writer.drain()
     assert await caller.call(["i", "ping"]) == ["乓"]
     connection = server.clients.find("_stuck").connection
-    await until(lambda: not connection._writable.is_set())
-    assert connection.unsent < 2 << 20
+    await until(lambda: not connection.writer.free)
+    assert connection.writer.unsent < 2 << 20
     heard = [await caller.hear() for _ in range(199)]
     assert all(frame[0] & 3 == 2 for frame in heard)
     assert stuck.reader is not None
