@@ -111,7 +111,7 @@ class Commands:
             if request.stream and path == ("d", "search"):
                 raise RefusedError("d.search does not stream")
             if path in _SLOW:
-                await request.connection.rest()
+                await request.connection.writer.rest()
             return simple(caller, Reply(request.arguments, request.keywords))
         if (streaming := _look_up(self._streaming, path)) is not None:
             if request.stream and path in _WAITING:

@@ -87,7 +87,7 @@ class DataCommands:
         for turn, found in enumerate(looks, 1):
             if found is None:
                 if not turn % _GLANCE:
-                    await request.connection.rest()
+                    await request.connection.writer.rest()
                 continue
             kept, added, record = found
             item = splice(record, _NUMBERS[kept], encode_path(added))
@@ -138,7 +138,7 @@ class DataCommands:
         if not call.keywords.get("sub"):
             result = self._delete(caller, levels, node, meta)
         if call.keywords.get("sub") or call.keywords.get("rec"):
-            await request.connection.rest()
+            await request.connection.writer.rest()
             await self._delete_below(caller, levels, meta)
         return result
 

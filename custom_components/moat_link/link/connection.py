@@ -225,11 +225,6 @@ class Connection(asyncio.BufferedProtocol):
         for task in self._tasks:
             task.cancel()
 
-    async def rest(self) -> None:
-        """Let others have a turn; what is under way on one connection goes on one by one."""
-        async with self._turns:
-            await asyncio.sleep(0)
-
     def settle(self, exchange: Exchange) -> None:
         """Stop waiting for the other side to end a stream that we left; for streams."""
         if handle := self._lingering.pop(exchange, None):

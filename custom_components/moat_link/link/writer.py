@@ -105,6 +105,11 @@ class Writer:
                 else:
                     await self._writable.wait()
 
+    async def rest(self) -> None:
+        """Let others have a turn; what is under way on one connection goes on one by one."""
+        async with self._turns:
+            await asyncio.sleep(0)
+
     @property
     def backlog(self) -> int:
         """How many bytes wait for the other side to read."""
