@@ -19,12 +19,11 @@ from ..link.errors import (
     NotAuthorizedError,
     RefusedError,
     TlsError,
-    TokenNeededError,
 )
 from ..link.path import Path
 from ..server.config import ServerConfigError, parse_place
 from .show import Screen
-from .trouble import FailedError, kept_out, no_server, unreachable, untold
+from .trouble import FailedError, kept_out, no_server, unreachable
 
 
 def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> LinkConfig:
@@ -77,10 +76,8 @@ async def _check_server(link: Link, config: LinkConfig, timeout: float, screen: 
     error = link.status.server_error
     if config.endpoint is not None:
         raise await no_server(config.endpoint, error, timeout)
-    if config.token is not None and isinstance(error, TokenNeededError):
-        raise untold(error)
     if config.token is not None and isinstance(error, AuthenticationError | TlsError):
-        raise kept_out(error)
+        raise kept_out(error, token=config.token)
     if isinstance(error, AuthenticationError):
         screen.note(str(kept_out(error)).replace("\n", " "))
     elif config.use_server:

@@ -117,7 +117,8 @@ class _Telling:
         elif not status.ready:
             return
         elif isinstance(status.server_error, AuthenticationError):
-            why = str(kept_out(status.server_error)).replace("\n", " ")
+            trouble = kept_out(status.server_error, token=self._link.config.token)
+            why = str(trouble).replace("\n", " ")
             self._say(f"{why} This is what the broker says.")
         elif status.server is None and self._server is not None:
             self._say(f"No server: {status.server_error}. This is what the broker says.")

@@ -65,23 +65,29 @@ async def no_server(endpoint: Endpoint, error: LinkError | None, timeout: float)
     )
 
 
-def kept_out(error: LinkError, endpoint: Endpoint | None = None) -> FailedError:
-    """Say that a server does not let us in, or that we do not trust it, and what helps."""
+def kept_out(
+    error: LinkError,
+    endpoint: Endpoint | None = None,
+    *,
+    token: str | None = None,
+    where: str = "If the address is right, name it with --server.",
+) -> FailedError:
+    """Say that a server does not let us in, or that we do not trust it, and what helps.
+
+    `where` helps if it was not told our `token`.
+    """
     server = f"The server at {endpoint}" if endpoint else "The server"
     if isinstance(error, TlsError):
         return FailedError(
             f"No encrypted connection to the server: {error}\n"
             "Nothing was sent to it in clear. See --server-ca, or --no-server."
         )
+    if isinstance(error, TokenNeededError) and token is not None:
+        return FailedError(
+            f"{server} was not told the token: nothing shows that it is on the broker's machine: "
+            f"{error}\n{where}"
+        )
     return FailedError(f"{server} does not let us in: {error}\nSee --token-file, or --no-server.")
-
-
-def untold(error: TokenNeededError) -> FailedError:
-    """Say that our token is told to nobody who may be a stranger, and what helps."""
-    return FailedError(
-        "The server was not told the token: nothing shows that it is on the broker's machine: "
-        f"{error}\nIf the address is right, name it with --server."
-    )
 
 
 async def explained(error: LinkError, link: Link, options: argparse.Namespace) -> LinkError:

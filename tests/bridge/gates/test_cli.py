@@ -18,6 +18,7 @@ from firmware_bridge.link.path import Path
 from tests.support.certificates import Authority
 from tests.support.gates import ROOT, entry, runs
 from tests.support.mosquitto import Mosquitto
+from tests.support.server import FakeServer
 from tests.support.wait import until
 
 
@@ -323,6 +324,20 @@ async def test_refused_by_the_server(broker, inside, tmp_path):
         assert "does not let us in" in err
         assert "See --token-file" in err
         assert inside.message("gate.js") is None
+
+
+async def test_a_token_that_is_not_told(broker, inside, tmp_path):
+    """A server that may be a stranger's is told none; another token would not help."""
+    (tmp_path / "mine").write_text("a-token-of-ours")
+    mine = ("--host", broker.host, "--token-file", str(tmp_path / "mine"))
+    async with FakeServer(host="127.0.0.2", tokens=["t"], anonymous=False) as server:
+        said = {"link": server.announcement["link"]}
+        inside.link.publish(Path.parse("run.service.main.conn"), said, origin=server.name)
+        code, _, err = await gates(broker, *mine, "list")
+    assert code == 1
+    assert err.startswith("The server was not told the token: ")
+    assert f"{server.host}:{server.port}" in err
+    assert err.endswith("\nSee --no-server.\n")
 
 
 async def test_the_connection_after_the_command(broker, inside):
