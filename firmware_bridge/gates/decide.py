@@ -16,15 +16,13 @@ from typing import Final
 from ..link.codec import ABSENT, Value
 from .codecs import translated, written
 from .node import Action, Fault, Heard, Node, Send, Told, Write, adopt, believed, same
+from .nodes import Nodes
 from .plain import CodecError
 from .table import Rule, Rules
 
 STEP: Final = 0.001
 PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
-MAX_NODES: Final = 50_000
-MAX_BYTES: Final = 64 << 20
-"""Bytes of payloads that are remembered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,22 +33,24 @@ class Decider:
     rules: Rules
     retain: bool | None = True
     speed: float = 0.0
-    dropped: int = 0
-    """Messages that were left out because there are too many nodes."""
     inside_ready: bool = False
     outside_ready: bool = False
-    _nodes: dict[str, Node] = field(default_factory=dict)
+    _nodes: Nodes = field(default_factory=Nodes)
     _unsettled: dict[str, bool] = field(default_factory=dict)
     _order: list[str] = field(default_factory=list)
     _due: dict[str, None] = field(default_factory=dict)
     _soonest: float = inf
     _faulty: set[str] = field(default_factory=set)
-    _bytes: int = 0
 
     @property
     def running(self) -> bool:
         """Whether both sides have been read."""
         return self.inside_ready and self.outside_ready
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were left out because there is no room for more."""
+        return self._nodes.dropped
 
     @property
     def count(self) -> int:
@@ -77,7 +77,7 @@ class Decider:
         for node in self._nodes.values():
             node.told = node.fresh = node.waiting = None
             node.due = inf
-            self._weigh(node)
+            self._nodes.weigh(node)
 
     def inside_read(self) -> None:
         """Take note that all there is inside was told."""
@@ -106,7 +106,7 @@ class Decider:
         actions: list[Action] = []
         for topic in self._order[-limit:]:
             actions += self._settle(topic, self._nodes[topic], now)
-            self._weigh(self._nodes[topic])
+            self._nodes.weigh(self._nodes[topic])
         del self._order[-limit:]
         return actions
 
@@ -114,7 +114,7 @@ class Decider:
 
     def tell(self, topic: str, told: Told, now: float) -> list[Action]:
         """Take a message from inside."""
-        node = self._node(topic)
+        node = self._nodes.make(topic, reading=not self.running)
         if node is None:
             return []
         if not self.running:
@@ -122,7 +122,7 @@ class Decider:
                 node.note(told)
             return []
         actions = self._settle(topic, node, now) + self._told(topic, node, told, now)
-        self._weigh(node)
+        self._nodes.weigh(node)
         return actions
 
     def _told(self, topic: str, node: Node, told: Told, now: float) -> list[Action]:
@@ -145,7 +145,7 @@ class Decider:
 
     def hear(self, topic: str, heard: Heard, now: float) -> list[Action]:
         """Take a message from outside."""
-        node = self._node(topic, heard)
+        node = self._nodes.make(topic, heard, reading=not self.running)
         if node is None:
             return []
         actions: list[Action] = []
@@ -153,7 +153,7 @@ class Decider:
             actions = self._settle(topic, node, now) + self._heard(topic, node, heard, now)
         else:
             node.fresh = heard
-        self._weigh(node)
+        self._nodes.weigh(node)
         return actions
 
     def _heard(self, topic: str, node: Node, heard: Heard, now: float) -> list[Action]:
@@ -204,7 +204,7 @@ class Decider:
                 actions += self._fault(topic, str(err), heard.payload)
             if node.heard is not heard:
                 actions += self._look_again(topic, node, rule, now)
-            self._weigh(node)
+            self._nodes.weigh(node)
         self._soonest = min((self._nodes[topic].due for topic in self._due), default=inf)
         return actions
 
@@ -372,22 +372,6 @@ class Decider:
         return translated(rule.codec, heard.payload)
 
     # Keeping
-
-    def _node(self, topic: str, heard: Heard | None = None) -> Node | None:
-        """Return a node, or None if there is no room for it, or for what is heard of it."""
-        node = self._nodes.get(topic)
-        grows = 0 if heard is None else len(heard.payload)
-        if node is not None:
-            grows -= node.spare(reading=not self.running)
-        if (node is None and len(self._nodes) >= MAX_NODES) or self._bytes + grows > MAX_BYTES:
-            self.dropped += 1
-            return None
-        return self._nodes.setdefault(topic, Node()) if node is None else node
-
-    def _weigh(self, node: Node) -> None:
-        """Count anew what is remembered of a node."""
-        self._bytes += node.held - node.weight
-        node.weight = node.held
 
     def _schedule(self, topic: str, node: Node, when: float) -> None:
         node.due = when

@@ -347,7 +347,7 @@ def test_what_was_lost_on_its_way_is_said_again():
 
 
 def test_too_many_nodes(monkeypatch):
-    monkeypatch.setattr("firmware_bridge.gates.decide.MAX_NODES", 2)
+    monkeypatch.setattr("firmware_bridge.gates.nodes.MAX_NODES", 2)
     gate = running()
     for number in range(5):
         gate.hear(f"n{number}", heard("1"), NOW)
@@ -357,7 +357,7 @@ def test_too_many_nodes(monkeypatch):
 
 def test_too_many_bytes(monkeypatch):
     """What is remembered stays within its limit, while it is read and later."""
-    monkeypatch.setattr("firmware_bridge.gates.decide.MAX_BYTES", 100)
+    monkeypatch.setattr("firmware_bridge.gates.nodes.MAX_BYTES", 100)
     gate = decider("text")
     for _ in range(2):  # what is known from before counts while all is read anew
         for number in range(5):
@@ -396,7 +396,7 @@ def test_many_small_containers_take_little():
 
 
 def test_what_waits_counts(monkeypatch):
-    monkeypatch.setattr("firmware_bridge.gates.decide.MAX_BYTES", 100)
+    monkeypatch.setattr("firmware_bridge.gates.nodes.MAX_BYTES", 100)
     gate = running("text", speed=10.0)
     for payload in ("", "x" * 50):
         gate.hear("n", heard(payload), NOW)
