@@ -230,6 +230,8 @@ class Clients:
         client.connection.handler = login.handle
         self._arriving.add(client)
         identity = await login.run(client.connection, timeout=self._limits.login)
+        if len(self._present) >= self._limits.clients:
+            raise AuthenticationError("too many clients, who were quicker")
         client.read_at = asyncio.get_running_loop().time()
         client.name = identity.name or client.assigned
         self._present[client] = None

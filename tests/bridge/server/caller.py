@@ -24,12 +24,15 @@ class Caller:
     ) -> Caller:
         (path,) = [each.path for each in server.config.listeners if each.path]
         caller = cls(*await asyncio.open_unix_connection(path))
-        methods = ["anon"] if token is None else ["token"]
-        caller.send([0, [None], 1, False, name, methods, {"moat.link": {"version": 0}}])
-        caller.send([4, [None, *methods], *([] if token is None else [token])])
-        caller.send([-4, *methods])
-        await caller.until(lambda frame: frame[0] in (-4, -2))
+        await caller.log_in(name, token)
         return caller
+
+    async def log_in(self, name: str, token: str | None = None) -> None:
+        methods = ["anon"] if token is None else ["token"]
+        self.send([0, [None], 1, False, name, methods, {"moat.link": {"version": 0}}])
+        self.send([4, [None, *methods], *([] if token is None else [token])])
+        self.send([-4, *methods])
+        await self.until(lambda frame: frame[0] in (-4, -2))
 
     def send(self, frame: list[Any]) -> None:
         self.writer.write(encode_frame(frame))

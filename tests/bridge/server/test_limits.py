@@ -385,6 +385,22 @@ async def test_clients_in_total(serve: Start, join: Start) -> None:
     assert await two.call(["i", "ping"]) == ["乓"]
 
 
+async def test_clients_that_come_together(serve: Start) -> None:
+    """Who was there when places were free, but logs in when they are taken, is turned away, too."""
+    server = await serve(limits=Limits(clients=2))
+    path = server.config.listeners[1].path
+    callers = [Caller(*await asyncio.open_unix_connection(path)) for _ in range(5)]
+    await until(lambda: len(server.clients._strangers) == 5)
+    await asyncio.gather(*(each.log_in("_together") for each in callers), return_exceptions=True)
+    await until(lambda: not server.clients._strangers)
+    await until(lambda: len(server.clients._present) == 2)
+    answers = [each.call(["i", "ping"]) for each in callers]
+    found = await asyncio.gather(*answers, return_exceptions=True)
+    assert len([each for each in found if each == ["乓"]]) == 2
+    for each in callers:
+        await each.close()
+
+
 # Sockets
 
 
