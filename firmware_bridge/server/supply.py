@@ -65,12 +65,14 @@ class Supplier:
         """Publish what is owed to the broker, at a pace that others can bear; for ever."""
         while True:
             await self._pause()
-            if self._asked.is_set():
-                self._asked.clear()
-                await self.supply()
+            asked = self._asked.is_set()
+            self._asked.clear()
             await self._remember()
             session = self._broker.session
             if session is None or session.closed:
+                continue  # when there is another one, somebody asks again
+            if asked:
+                await self.supply()
                 continue
             patience = _PATIENCE if self._first() else _PATIENCE_BEHIND
             self._debts.fall_due(self._tree.clock.monotonic() - patience)

@@ -17,6 +17,7 @@ from firmware_bridge.server.journal import JournalConfig
 from firmware_bridge.server.server import Server
 from tests.support.installation import ROOT, Peer, other
 from tests.support.mosquitto import Mosquitto
+from tests.support.running import running
 from tests.support.wait import until
 
 type Start = Callable[..., Any]
@@ -67,8 +68,8 @@ async def vouched(server: Any) -> None:
     await server.supplier.vouch()
 
 
-async def test_broker_lost_while_looking() -> None:
-    """What another session lacks is not known before it has told what it retains."""
+def offline() -> Server:
+    """Return a server without a broker that knows something."""
     config = ServerConfig(
         broker=BrokerConfig(host="127.0.0.1", port=1), root=ROOT, name="srv1", listeners=()
     )
@@ -76,6 +77,12 @@ async def test_broker_lost_while_looking() -> None:
     server.broker.sessions = server.tree.connection = 1
     for number in range(5000):
         server.tree.store.merge(["n", str(number)], encode(number), Meta("x", 1.0))
+    return server
+
+
+async def test_broker_lost_while_looking() -> None:
+    """What another session lacks is not known before it has told what it retains."""
+    server = offline()
     looking = server.supplier.supply()
     looking.send(None)
     begun = server.supplier.owed
@@ -84,6 +91,15 @@ async def test_broker_lost_while_looking() -> None:
         looking.send(None)
     assert 0 < server.supplier.owed == begun < 5000
     assert not server.supplier._debts.paid
+
+
+async def test_broker_lost_before_looking() -> None:
+    """Nor is anything known of a broker that is not there any more."""
+    server = offline()
+    async with running(server.supplier.run()):
+        server.supplier.ask()
+        await until(lambda: not server.supplier._asked.is_set())
+        assert server.supplier.owed == 0
 
 
 async def test_with_the_original_metadata(serve: Start, broker: Mosquitto) -> None:
