@@ -63,7 +63,7 @@ async def test_withdrawn_for_good(serve: Start, join: Start, peer: Peer) -> None
     stuck = await join(server, "_stuck")
     stuck.send([9, ["d", "walk"], Path("n")])
     connection = server.clients.find("_stuck").connection
-    await until(lambda: not connection._writable.is_set())
+    await until(lambda: not connection.writer.free)
     await until(lambda: peer.last("run/service/main/conn") is not ABSENT)
     server.stop()
     await server.task
