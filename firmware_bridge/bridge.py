@@ -20,6 +20,7 @@ from .link.path import Path
 from .link.services import Command
 from .link.transport import BrokerConfig
 from .publisher import Publisher
+from .refusals import Refusals
 from .runner import Runner
 
 _LOGGER = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Bridge:
         if self._stopped is not None:  # before it ran
             self._stopping.set_result(self._stopped)
         unsubscribe = self._link.on_terminate(lambda: self.stop("ordered to end"))
+        unheard = self._link.on_status(Refusals(self._link).look)
         commands: dict[str, Command] = {
             SET: self.set,
             "devices": self.devices,
@@ -89,6 +91,7 @@ class Bridge:
                 link.cancel()
         finally:
             unsubscribe()
+            unheard()
         return reason
 
     def stop(self, reason: str) -> None:

@@ -15,6 +15,7 @@ from ..link.identity import PING
 from ..link.message import Message
 from ..link.path import Path
 from ..owners import Owners
+from ..refusals import Refusals
 from .circles import Circles
 from .entry import Entry, EntryError, is_ours, parse
 from .job import PLACE, SERVICES, Job
@@ -57,6 +58,7 @@ class Gates:
     async def run(self) -> None:
         """Work until cancelled."""
         unsubscribe = self._link.on_status(self._on_status)
+        unheard = self._link.on_status(Refusals(self._link).look)
         pings = self._link.watch(PING, self._owners.listen, snapshot=False)
         announced = self._announced = self._link.watch(SERVICES, lambda _: None)
         entries = self._link.watch(PLACE, self._on_entry, on_mark=self._changed.set)
@@ -73,6 +75,7 @@ class Gates:
         finally:
             await asyncio.gather(*(self._end(name) for name in list(self._tasks)))
             unsubscribe()
+            unheard()
             for watch in (pings, announced, entries):
                 watch.close()
 
