@@ -7,6 +7,7 @@ from pathlib import Path as File
 from typing import Any, Final
 
 from .config import Config, TlsConfig
+from .link.direct import Endpoint
 from .link.errors import DecodeError
 from .link.path import Path
 from .link.session import BrokerConfig
@@ -122,6 +123,14 @@ def secret(
         raise UsageError(f"--{name}-file {file}: {err.strerror}") from err
     except ValueError as err:
         raise UsageError(f"--{name}-file {file}: {err}") from err
+
+
+def endpoint(place: str) -> Endpoint:
+    """Return where `--server` says that the server is. UsageError."""
+    try:
+        return Endpoint.parse(place)
+    except DecodeError as err:
+        raise UsageError(f"--server {err}") from err
 
 
 def server_tls(options: argparse.Namespace, config: Config | None = None) -> ssl.SSLContext:

@@ -209,6 +209,7 @@ def link_config(config: Config) -> LinkConfig:
         root=config.root,
         name=config.name,
         host=config.host,
+        endpoint=config.endpoint,
         token=config.token,
         server_tls=ssl.create_default_context(cafile=config.server_ca),
         use_server=config.use_server,

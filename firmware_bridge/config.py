@@ -16,6 +16,7 @@ import voluptuous as vol
 
 from .driver import Configure, Opener
 from .gates.config import GatesOptions, gates_table
+from .link.direct import Endpoint
 from .link.errors import DecodeError
 from .link.path import Path
 from .serve import server_table
@@ -56,6 +57,8 @@ class Config:
     tls: TlsConfig | None = None
     root: Path
     use_server: bool = True
+    endpoint: Endpoint | None = None
+    """Where the installation's server is, if it is not to be looked for."""
     token: str | None = None
     server_ca: str | None = None
     host: str = field(default_factory=socket.gethostname)
@@ -145,7 +148,7 @@ def _schema(directory: FilePath) -> vol.Schema:
     }
     link = {
         vol.Required("root"): _path,
-        vol.Optional("server", default=True): bool,
+        vol.Optional("server", default=True): _place,
         vol.Optional("token", default=None): secret,
         vol.Optional("ca"): _file(directory),
         vol.Optional("host", default=socket.gethostname): _WORD,
@@ -158,9 +161,7 @@ def _schema(directory: FilePath) -> vol.Schema:
     return vol.Schema(
         {
             vol.Optional("broker", default=dict): vol.All(broker, _broker),
-            vol.Required("link"): vol.All(
-                link, _renamed({"server": "use_server", "ca": "server_ca"})
-            ),
+            vol.Required("link"): vol.All(link, _server, _renamed({"ca": "server_ca"})),
             vol.Optional("bridge", default=dict): bridge,
             vol.Optional("server", default=None): vol.Any(None, server_table(directory, secret)),
             vol.Optional("gates", default=None): vol.Any(None, gates_table),
@@ -180,6 +181,13 @@ def _broker(table: dict[str, Any]) -> dict[str, object]:
     return _renamed({"host": "broker_host", "port": "broker_port"})(table)
 
 
+def _server(table: dict[str, Any]) -> dict[str, object]:
+    """Take apart whether there is a server, and where."""
+    place = table.pop("server")
+    endpoint = place if isinstance(place, Endpoint) else None
+    return table | {"use_server": bool(place), "endpoint": endpoint}
+
+
 def _renamed(names: Mapping[str, str]) -> Callable[[dict[str, object]], dict[str, object]]:
     return lambda table: {names.get(key, key): value for key, value in table.items()}
 
@@ -194,6 +202,16 @@ def _path(value: object) -> Path:
     if not path:
         raise vol.Invalid("must not be empty")
     return path
+
+
+def _place(value: object) -> bool | Endpoint:
+    """Read whether there is a server, or where it is."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return Endpoint.parse(str(value))
+    except DecodeError as err:
+        raise vol.Invalid(f"must be true, false or an address; {err}") from None
 
 
 def _secret(directory: FilePath) -> Callable[[object], str | None]:

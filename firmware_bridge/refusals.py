@@ -33,5 +33,8 @@ class Refusals:
         if isinstance(error, TlsError):
             return f"no encrypted connection to the server: {error}"
         if isinstance(error, TokenNeededError) and self._link.config.token is not None:
-            return f"the server was not told the token, as it may be a stranger's: {error}"
+            return (
+                f"the server was not told the token, as it may be a stranger's: {error}; "
+                "if the address is right, name it: --server, or server in [link]"
+            )
         return f"the server does not let us in: {error}"

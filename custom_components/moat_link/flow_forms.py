@@ -34,8 +34,9 @@ from .const import (
     CONF_TLS,
     DEFAULT_PORT,
 )
-from .link.direct import ENCRYPTED
+from .link.direct import ENCRYPTED, Endpoint
 from .link.discover import FoundRoot
+from .link.errors import DecodeError
 
 CONF_ANYWAY: Final = "anyway"  # accept a root without any trace of MoaT-Link
 CONF_SERVER: Final = "server"  # "host:port", "tls://host:port", or a socket's path
@@ -138,15 +139,15 @@ def server_data(user_input: Mapping[str, Any], data: dict[str, Any]) -> dict[str
     text = user_input.get(CONF_SERVER, "").strip()
     if not text:
         return {}
-    if text.startswith("/"):
-        data[CONF_SERVER_PATH] = text
-        return {}
-    host, separator, port = text.removeprefix(ENCRYPTED).rpartition(":")
-    if not separator or not port.isdecimal() or not 0 < int(port) < 65536 or not host:
+    try:
+        endpoint = Endpoint.parse(text)
+    except DecodeError:
         return {CONF_SERVER: "invalid_server"}
-    data[CONF_SERVER_HOST] = host.strip("[]")
-    data[CONF_SERVER_PORT] = int(port)
-    if text.startswith(ENCRYPTED):
+    if endpoint.path is not None:
+        data[CONF_SERVER_PATH] = endpoint.path
+        return {}
+    data |= {CONF_SERVER_HOST: endpoint.host, CONF_SERVER_PORT: endpoint.port}
+    if endpoint.tls:
         data[CONF_SERVER_TLS] = True
     return {}
 

@@ -13,6 +13,7 @@ from ..access import (
     add_broker,
     add_root,
     broker,
+    endpoint,
     root,
     secret,
     server_tls,
@@ -52,6 +53,7 @@ def execute(options: argparse.Namespace) -> int:
 def _add_connection(add: Callable[..., argparse.Action]) -> None:
     add_broker(add)
     add_root(add)
+    add("--server", metavar="HOST:PORT", help="at first this one; tls://HOST:PORT: encrypted")
     add("--token-file", metavar="FILE", type=File, help="holds the token for the server")
     add("--server-ca", metavar="FILE", help="authority of servers that encrypt (the system's)")
     add("--no-server", action="store_true", help="do without the installation's server")
@@ -62,6 +64,7 @@ def _configure(options: argparse.Namespace) -> LinkConfig:
         broker=broker(options),
         root=root(options),
         name="gates",
+        endpoint=endpoint(options.server) if options.server else None,
         token=secret("token", options),
         server_tls=server_tls(options),
         use_server=not options.no_server,

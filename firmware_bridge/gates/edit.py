@@ -97,7 +97,7 @@ async def _linked(config: LinkConfig) -> AsyncIterator[Link]:
             raise unreachable(err, config) from err
         error = link.status.server_error
         if config.token is not None and isinstance(error, AuthenticationError | TlsError):
-            raise kept_out(error, token=config.token, where="See --no-server.")
+            raise kept_out(error, token=config.token)
         yield link
     finally:
         task.cancel()

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path as File
 
-from ..access import UsageError, broker, root, secret, server_tls
+from ..access import UsageError, broker, endpoint, root, secret, server_tls
 from ..config import read
 from ..drivers import DRIVERS
 from ..link.client import Link, LinkConfig
-from ..link.direct import ENCRYPTED, Endpoint
+from ..link.direct import Endpoint
 from ..link.discover import find_roots, is_root
 from ..link.errors import (
     AuthenticationError,
@@ -21,7 +21,6 @@ from ..link.errors import (
     TlsError,
 )
 from ..link.path import Path
-from ..server.config import ServerConfigError, parse_place
 from .show import Screen
 from .trouble import FailedError, kept_out, no_server, unreachable
 
@@ -33,13 +32,13 @@ def settings(options: argparse.Namespace, environ: Mapping[str, str]) -> LinkCon
     """
     file = options.config or environ.get("MOAT_CONFIG")
     config = read(File(file), DRIVERS) if file else None
-    endpoint = _endpoint(options, environ)
+    only = _endpoint(options, environ)
     return LinkConfig(
         broker=broker(options, environ, config),
         root=root(options, environ, config),
         name="cli",
-        endpoint=endpoint,
-        only=endpoint is not None,
+        endpoint=only or (config.endpoint if config else None),
+        only=only is not None,
         server_tls=server_tls(options, config),
         token=secret("token", options, environ) or (config.token if config else None),
         use_server=not options.no_server,
@@ -69,12 +68,12 @@ async def connected(
 
 async def _check_server(link: Link, config: LinkConfig, timeout: float, screen: Screen) -> None:
     """Without a server, see whether that may be, and whether this is an installation at all."""
-    if config.endpoint is not None:
+    if config.only:
         await _decided(link, timeout)
     if link.status.server is not None:
         return
     error = link.status.server_error
-    if config.endpoint is not None:
+    if config.only and config.endpoint is not None:
         raise await no_server(config.endpoint, error, timeout)
     if config.token is not None and isinstance(error, AuthenticationError | TlsError):
         raise kept_out(error, token=config.token)
@@ -122,12 +121,6 @@ def _endpoint(options: argparse.Namespace, environ: Mapping[str, str]) -> Endpoi
         raise UsageError("--no-server, and yet a server: give one of them")
     if options.no_server:
         return None
-    if options.unix or (place and place.startswith("/")):
-        return Endpoint(path=options.unix or place)
-    if not place:
-        return None
-    try:
-        host, port = parse_place(place.removeprefix(ENCRYPTED))
-    except ServerConfigError as err:
-        raise UsageError(f"--server {err}") from err
-    return Endpoint(host=host, port=port, tls=place.startswith(ENCRYPTED))
+    if options.unix:
+        return Endpoint(path=options.unix)
+    return endpoint(place) if place else None

@@ -66,16 +66,9 @@ async def no_server(endpoint: Endpoint, error: LinkError | None, timeout: float)
 
 
 def kept_out(
-    error: LinkError,
-    endpoint: Endpoint | None = None,
-    *,
-    token: str | None = None,
-    where: str = "If the address is right, name it with --server.",
+    error: LinkError, endpoint: Endpoint | None = None, *, token: str | None = None
 ) -> FailedError:
-    """Say that a server does not let us in, or that we do not trust it, and what helps.
-
-    `where` helps if it was not told our `token`.
-    """
+    """Say that a server does not let us in, was not told our `token`, is not trusted; what helps."""
     server = f"The server at {endpoint}" if endpoint else "The server"
     if isinstance(error, TlsError):
         return FailedError(
@@ -85,7 +78,7 @@ def kept_out(
     if isinstance(error, TokenNeededError) and token is not None:
         return FailedError(
             f"{server} was not told the token: nothing shows that it is on the broker's machine: "
-            f"{error}\n{where}"
+            f"{error}\nIf the address is right, name it with --server."
         )
     return FailedError(f"{server} does not let us in: {error}\nSee --token-file, or --no-server.")
 

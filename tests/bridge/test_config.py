@@ -8,6 +8,7 @@ import pytest
 from firmware_bridge.bridge import VERSION, link_config
 from firmware_bridge.config import ConfigError, parse, read
 from firmware_bridge.drivers import DRIVERS
+from firmware_bridge.link.direct import Endpoint
 from firmware_bridge.link.path import Path
 from tests.support.certificates import Authority
 
@@ -35,6 +36,28 @@ def test_the_least() -> None:
     settings = link_config(config)
     assert settings.root == config.root
     assert settings.broker.host == "localhost"
+
+
+@pytest.mark.parametrize(
+    ("said", "use_server", "endpoint"),
+    [
+        (True, True, None),
+        (False, False, None),
+        ("tls://vm:5", True, Endpoint(host="vm", port=5, tls=True)),
+        ("/run/moat", True, Endpoint(path="/run/moat")),
+    ],
+)
+def test_where_the_server_is(said: object, use_server: bool, endpoint: Endpoint | None) -> None:
+    """Looked for, left alone, or named."""
+    config = parse(LEAST | {"link": {"root": "a", "server": said}}, DRIVERS, source="here")
+    settings = link_config(config)
+    assert (settings.use_server, settings.endpoint, settings.only) == (use_server, endpoint, False)
+
+
+@pytest.mark.parametrize("said", ["vm", 5, "tls://"])
+def test_no_server_there(said: object) -> None:
+    with pytest.raises(ConfigError, match=r"here: link\.server: .*write HOST:PORT"):
+        parse(LEAST | {"link": {"root": "a", "server": said}}, DRIVERS, source="here")
 
 
 @pytest.mark.parametrize("table", ["server", "gates"])

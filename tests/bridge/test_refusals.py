@@ -4,8 +4,9 @@ from pathlib import Path as File
 
 import pytest
 
-from firmware_bridge.bridge import Bridge
-from firmware_bridge.config import Config
+from firmware_bridge.bridge import Bridge, link_config
+from firmware_bridge.config import Config, parse
+from firmware_bridge.drivers import DRIVERS
 from firmware_bridge.gates.gates import Gates
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.config import LinkConfig
@@ -18,8 +19,7 @@ from tests.support.mosquitto import Mosquitto
 from tests.support.running import running
 from tests.support.wait import until
 
-from .conftest import ROOT
-from .conftest import running as running_bridge
+from .conftest import ROOT, running as running_bridge
 
 TOKEN = "a-token-of-ours"
 BEGIN = "Going on with the broker alone: "
@@ -52,6 +52,22 @@ def link_to(broker: Mosquitto, token: str | None) -> Link:
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what was told, in order."""
     return [each for each in caplog.messages if each.startswith(BEGIN)]
+
+
+async def test_named(broker: Mosquitto, tmp_path: File) -> None:
+    """A server on another machine than the broker's is told the token if it is named."""
+    server = server_at(broker, tmp_path, Listener(host="127.0.0.2", port=0))
+    async with serving(server):
+        await until(lambda: server.election.main, 15)
+        host, port = server.addresses[0]
+        table = {
+            "broker": {"host": broker.host, "port": broker.port},
+            "link": {"root": str(ROOT), "server": f"{host}:{port}", "token": TOKEN},
+            "driver": {"home": {"type": "simulator"}},
+        }
+        link = Link(link_config(parse(table, DRIVERS, source="here")))
+        async with running(link.run()):
+            await until(lambda: link.status.server == "ours", 15)
 
 
 @pytest.mark.parametrize(

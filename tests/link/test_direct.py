@@ -26,6 +26,7 @@ from firmware_bridge.link.errors import (
     AuthenticationError,
     CannotConnectError,
     ConnectionLostError,
+    DecodeError,
     LinkError,
     TlsError,
 )
@@ -59,6 +60,28 @@ def test_endpoints(announcement: Value, found: list[Any]) -> None:
     """What makes sense is taken, the rest left out."""
     expected = [("a", each) if isinstance(each, int) else each for each in found]
     assert [(each.host, each.port) for each in endpoints(announcement)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("vm:1", Endpoint(host="vm", port=1)),
+        ("[::1]:27587", Endpoint(host="::1", port=27587)),
+        ("tls://vm:65535", Endpoint(host="vm", port=65535, tls=True)),
+        ("tls://[::1]:2", Endpoint(host="::1", port=2, tls=True)),
+        ("/run/moat", Endpoint(path="/run/moat")),
+    ],
+)
+def test_written(text: str, endpoint: Endpoint) -> None:
+    """What people write is what they are shown."""
+    assert Endpoint.parse(text) == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize("text", ["", "vm", "vm:", ":1", "vm:0", "vm:65536", "vm:²", "tls://vm"])
+def test_written_wrong(text: str) -> None:
+    with pytest.raises(DecodeError, match=r"write HOST:PORT, tls://HOST:PORT or /PATH"):
+        Endpoint.parse(text)
 
 
 def test_encrypted_endpoints() -> None:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, override
+from typing import TYPE_CHECKING, Final, Self, override
 
 from .clock import Backoff
 from .connection import Connection, Handler, no_command
@@ -15,6 +15,7 @@ from .errors import (
     AuthenticationError,
     CannotConnectError,
     ConnectionLostError,
+    DecodeError,
     LinkError,
     NoServerError,
     TlsError,
@@ -51,6 +52,17 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)
     server: str = ""
     dial: Callable[[], Awaitable[socket.socket]] | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read HOST:PORT, tls://HOST:PORT or the path of a socket. DecodeError."""
+        if text.startswith("/"):
+            return cls(path=text)
+        host, _, port = text.removeprefix(ENCRYPTED).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not host or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < 65536:
+            raise DecodeError(f"{text[:80]}: write HOST:PORT, {ENCRYPTED}HOST:PORT or /PATH")
+        return cls(host=host, port=int(port), tls=text.startswith(ENCRYPTED))
 
     @override
     def __str__(self) -> str:

@@ -108,6 +108,18 @@ def test_from_everywhere(tmp_path: File) -> None:
     assert configured(MOAT_SERVER="/run/y").endpoint == Endpoint(path="/run/y")
 
 
+def test_the_server_of_the_bridge(tmp_path: File) -> None:
+    """As the bridge does: at first there, but not only there; unless the command line names one."""
+    file = tmp_path / "bridge.toml"
+    file.write_text(
+        '[link]\nroot = "a"\nserver = "tls://vm:5"\n[driver.home]\ntype = "simulator"\n'
+    )
+    given = configured("-c", str(file))
+    assert (str(given.endpoint), given.only) == ("tls://vm:5", False)
+    given = configured("-c", str(file), "--server", "box:1")
+    assert (str(given.endpoint), given.only) == ("box:1", True)
+
+
 def test_encrypted() -> None:
     assert configured("--tls").broker.port == 8883
     assert configured("--tls", "--port", "5").broker.port == 5
