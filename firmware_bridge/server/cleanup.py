@@ -7,7 +7,9 @@ from typing import Final
 
 from ..link.codec import ABSENT, Key, Value
 from ..link.errors import EncodeError
+from ..link.frames import Reply
 from ..link.path import Path
+from ..link.weigh import weigh
 
 _LEFT_OVER: Final = 15.0
 """Seconds for somebody of whom only traces are known to give a sign of life."""
@@ -16,6 +18,7 @@ _TIMEOUT: Final = 150.0
 _DOWN: Final = 15.0
 _NOT_UP: Final = 20.0
 _STABLE: Final = 60.0
+_HEAVY: Final = 4 << 10  # bytes in memory of what is kept of an announcement
 
 KEEPER: Final = "run/host"
 """Where the real service announces itself."""
@@ -100,7 +103,7 @@ class Cleanup:
             case dict() as said, str(owner):
                 self._keep(topic)
                 up = said.get("up") is True
-                record = {key: item for key, item in said.items() if key != "id"}
+                record = _noted(said)
                 if place is not None and place.down is None and place.owner == owner:
                     place.judged = place.judged and place.up == up
                     place.up, place.record = up, record
@@ -189,6 +192,12 @@ class Cleanup:
 
     def _complain(self, topic: str, said: dict[Key, Value]) -> None:
         self._actions.append((ERROR + topic, said))
+
+
+def _noted(said: dict[Key, Value]) -> dict[Key, Value]:
+    """Return what is told of an announcement if its service vanishes; of a heavy one nothing."""
+    record = {key: item for key, item in said.items() if key != "id"}
+    return record if weigh(Reply((record,))) <= _HEAVY else {}
 
 
 def _owner(said: Value) -> str | None:

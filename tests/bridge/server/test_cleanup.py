@@ -134,6 +134,15 @@ def test_alive_and_then_silent() -> None:
     ]
 
 
+def test_a_heavy_announcement() -> None:
+    """Of what takes much memory nothing is kept, and nothing told."""
+    cleanup = Cleanup()
+    cleanup.service("run/host/x", SAID | {"heap": [[] for _ in range(10_000)]}, 0.0)
+    assert not cleanup._places["run/host/x"].record
+    cleanup.service("run/host/x", ABSENT, 1.0)
+    assert due(cleanup, 1)[0][2] == {"msg": "flapping", "level": 4, "data": {}}
+
+
 def test_says_goodbye() -> None:
     cleanup = Cleanup()
     cleanup.identity("_1", there=True, now=0.0)
