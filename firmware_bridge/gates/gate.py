@@ -39,6 +39,7 @@ from .translation import Translation
 MQTT_ERRORS: Final = Path("link", "mqtt")
 """Where errors about messages are reported, below `error`."""
 _TURN: Final = 0.05
+_TABLE_REST: Final = 0.001  # seconds until a table is read anew, for each of its rows
 _PATIENCE: Final = 60.0
 ECHO: Final = 20.0
 """Seconds after which something that we have sent should have come back."""
@@ -61,6 +62,7 @@ class Gate:
         self._outside: Outside | None = None
         self._translation: Translation | None = None
         self._new_table = False
+        self._next_table = 0.0
         self._next_due = inf
         self._doubt: asyncio.TimerHandle | None = None
         self._denied = MQTT_ERRORS / "denied" / entry.dst
@@ -171,8 +173,13 @@ class Gate:
         running = False
         while True:
             self._wake.clear()
-            if self._new_table and self._translation is not None:
+            if (
+                self._new_table
+                and self._translation is not None
+                and self._clock.monotonic() >= self._next_table
+            ):
                 self._new_table = False
+                self._next_table = self._clock.monotonic() + _TABLE_REST * self._translation.size
                 self._decider.use(self._translation.table())
                 self._counters.last_error = (
                     self._translation.last_problem or self._counters.last_error
@@ -196,6 +203,9 @@ class Gate:
         delay = None if self._next_due == inf else max(0.0, self._next_due - self._clock.time())
         if self._late or self._flood.waiting:
             delay = _TURN
+        if self._new_table:
+            rest = max(0.0, self._next_table - self._clock.monotonic())
+            delay = rest if delay is None else min(delay, rest)
         await asyncio.sleep(0)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):

@@ -26,6 +26,9 @@ from .topics import MAX_LENGTH, MAX_PREFIX
 _LOGGER = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
+MOST_ENTRIES: Final = 1_000
+"""Entries that are looked at: each that is wrong or refused is an error, and a device."""
+_LOOK: Final = 60.0  # seconds between two looks at those that were left out
 """Seconds between the end of a gate and its start with another entry."""
 
 
@@ -54,6 +57,9 @@ class Gates:
         self._changed = asyncio.Event()
         self._announced: Watch | None = None
         self._was_connected = False
+        self._crowded = False
+        """Whether entries were left out because there are too many."""
+        self._next_look = 0.0
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -70,6 +76,7 @@ class Gates:
                     await self._changed.wait()
                     self._changed.clear()
                     if entries.complete:
+                        self._make_up(entries)
                         await self._arrange()
                         self._show.known(set(self._entries))
         finally:
@@ -103,7 +110,26 @@ class Gates:
             _LOGGER.warning("Not fit as a gate's name: %.80s", message.topic)
         else:
             self._entries[name] = message
+            if len(self._entries) > MOST_ENTRIES:
+                self._leave_out()
         self._changed.set()
+
+    def _leave_out(self) -> None:
+        """Forget the youngest entry: there are too many to look at."""
+        times = {name: (message.meta.time, name.topic) for name, message in self._entries.items()}
+        del self._entries[max(times, key=lambda name: times[name])]
+        if not self._crowded:
+            self._crowded = True
+            _LOGGER.warning("Below gate are more than %d entries: only so many count", MOST_ENTRIES)
+
+    def _make_up(self, entries: Watch) -> None:
+        """Take what was left out, if there is room now; not too often, as there may be very many."""
+        now = self._clock.monotonic()
+        if self._crowded and len(self._entries) < MOST_ENTRIES and now >= self._next_look:
+            self._crowded = False
+            self._next_look = now + _LOOK
+            for message in entries.messages.values():
+                self._on_entry(message)
 
     async def _arrange(self) -> None:
         """End what is not wanted any more, start what is, and start anew what has changed."""

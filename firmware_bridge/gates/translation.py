@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
+from typing import Final
 
 from ..link.client import Link, Watch
 from ..link.codec import Value
@@ -13,6 +15,8 @@ from .table import Table
 
 CONV = Path("conv")
 CODEC = Path("codec")
+MOST_ROWS: Final = 2_000
+"""Rows of a table, and codecs that they may name."""
 
 
 class Translation:
@@ -29,6 +33,11 @@ class Translation:
         self._problems: set[Path] = set()
         self._watches: list[Watch] = []
         self.last_problem: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many rows and codecs there are, as far as they are looked at."""
+        return sum(min(len(watch.messages), MOST_ROWS) for watch in self._watches)
 
     @contextmanager
     def followed(self) -> Iterator[asyncio.Event]:
@@ -58,6 +67,8 @@ class Translation:
         rows, codecs = (_nodes(watch) for watch in self._watches)
         table = Table(rows, codecs)
         wrong = {_below(self._place, topic): text for topic, text in table.problems.items()}
+        if any(len(watch.messages) > MOST_ROWS for watch in self._watches):
+            wrong[self._place] = f"more than {MOST_ROWS} rows or codecs: the others are left out"
         for path in self._problems - wrong.keys():
             self._complaints.cleared(path)
         for path, text in wrong.items():
@@ -68,11 +79,11 @@ class Translation:
 
 
 def _nodes(watch: Watch) -> Mapping[str, Value]:
-    """Return the values below a watched path, by their topic below it."""
+    """Return the values below a watched path, by their topic below it; not too many."""
     prefix = watch.prefix.topic
     return {
         topic.removeprefix(prefix).removeprefix("/"): message.value
-        for topic, message in watch.messages.items()
+        for topic, message in islice(watch.messages.items(), MOST_ROWS)
     }
 
 

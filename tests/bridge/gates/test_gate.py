@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from firmware_bridge.gates.translation import Translation
 from firmware_bridge.link.codec import RemoteObject, Value
 from firmware_bridge.link.meta import Meta, decode_meta, encode_meta, meta_object
 from firmware_bridge.link.mqtt_packets import Publish
@@ -86,6 +87,40 @@ async def test_a_json_device(broker, inside, outside):
         await until(lambda: inside.value("tas.stat.plug.POWER") is True)
         await outside.say("ext/tas/tele/plug/SENSOR", '{"ENERGY": {"Power": 42}}', retain=False)
         await until(lambda: inside.value("tas.tele.plug.SENSOR") == {"ENERGY": {"Power": 42}})
+
+
+async def test_a_table_that_is_too_long(broker, inside, outside, monkeypatch):
+    """Some of its rows count, and that is an error until there are fewer."""
+    monkeypatch.setattr("firmware_bridge.gates.translation.MOST_ROWS", 2)
+    await table(inside, {(name,): {"codec": "json"} for name in "abc"}, {})
+    await inside.set("gate.tas", entry("tas", "ext.tas", codec=Path("tas")))
+    async with driven(broker):
+        await runs(inside, "tas")
+        await until(lambda: inside.message("error.conv.tas"))
+        assert "more than 2 rows" in inside.value("error.conv.tas")["msg"]
+        for name in "abc":
+            await outside.say(f"ext/tas/{name}", "1")
+        await until(lambda: len([name for name in "abc" if inside.message(f"tas.{name}")]) == 2)
+        await inside.delete("conv.tas.a")
+        await until(lambda: inside.message("error.conv.tas") is None)
+        await until(lambda: inside.message("tas.b") and inside.message("tas.c"))
+
+
+async def test_a_table_that_never_rests(broker, inside, outside, monkeypatch):
+    """It is not read anew with every change."""
+    monkeypatch.setattr("firmware_bridge.gates.gate._TABLE_REST", 3600.0)
+    reads = []
+    read = Translation.table
+    monkeypatch.setattr(Translation, "table", lambda self: reads.append(1) or read(self))
+    await table(inside, {("a",): {"codec": "json"}}, {})
+    await inside.set("gate.tas", entry("tas", "ext.tas", codec=Path("tas")))
+    async with driven(broker):
+        await runs(inside, "tas")
+        for number in range(20):
+            await inside.set("conv.tas.b", {"codec": "json", "speed": number})
+            await outside.say("ext/tas/a", f"{number}")
+            await until(lambda number=number: inside.value("tas.a") == number)
+        assert len(reads) < 5
 
 
 async def test_a_table_is_followed(broker, inside, outside):

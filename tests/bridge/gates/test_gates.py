@@ -44,6 +44,21 @@ async def test_a_wrong_entry(broker, inside):
         await until(lambda: inside.value("run.gate.js")["state"] == "running")
 
 
+async def test_too_many_entries(broker, inside, monkeypatch, caplog):
+    """Only the oldest are looked at; when there is room again, those left out."""
+    monkeypatch.setattr("firmware_bridge.gates.gates.MOST_ENTRIES", 3)
+    monkeypatch.setattr("firmware_bridge.gates.gates._LOOK", 0.0)
+    for number in (4, 0, 3, 1, 2):
+        path = Path("gate", f"n{number}")
+        inside.link.publish(path, {"driver": "mqtt"}, time=1e9 + number)
+    async with driven(broker) as gates:
+        await until(lambda: {str(name) for name in gates.jobs} == {"n0", "n1", "n2"})
+        await inside.set("gate.n5", {"driver": "mqtt"})
+        await inside.delete("gate.n0")
+        await until(lambda: {str(name) for name in gates.jobs} == {"n1", "n2", "n3"})
+        assert caplog.text.count("more than 3 entries") == 2
+
+
 async def test_not_a_way_out(broker, inside, outside):
     """What the owner has not listed is neither read nor written, and one clear error."""
     await outside.say("ext/lock/state", '"secret"')
