@@ -25,6 +25,10 @@ async def hist(request: Request) -> Answer:
         raise RemoteError("_rErr", ("TypeError", "end is before start"))
     if path == HOME / "odd":
         raise RemoteError("_Odd", (1,))
+    if path == HOME / "endless":
+        for number in range(1000):
+            await request.send(*([number, 1, 1, 1, 1, 1] if step else [1, "me", float(number)]))
+        return None
     if step:
         assert request.keywords == {"item": ["x", 0]}
         await request.send(0, 2.5, 1, 4, 3, 7.5)
@@ -60,6 +64,16 @@ async def test_former_values(one: Link) -> None:
         with pytest.raises(DecodeError):
             async for _ in one.samples(HOME / name, 60, item=("x", 0)):
                 pass
+
+
+async def test_more_than_was_asked_for(one: Link) -> None:
+    """A server that does not come to an end is not listened to until there is no memory left."""
+    path, found = HOME / "endless", 0
+    for answers in (one.history(path, newest=3), one.samples(path, 60, newest=3)):
+        with pytest.raises(DecodeError, match="more than the 3 values"):
+            async for _ in answers:
+                found += 1
+    assert found == 8
 
 
 @pytest.mark.parametrize(

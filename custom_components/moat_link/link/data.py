@@ -80,10 +80,10 @@ class Data:
         if (server := self._server_for(path)) is None:
             return []
         try:
-            found = [message async for message in server.walk(path, deleted=True)]
+            walk = server.walk(path, deleted=True)
+            return [message async for message in walk if message.value is ABSENT]
         except RefusedError:  # the real servers do not know the keyword
             return []
-        return [message for message in found if message.value is ABSENT]
 
     async def children(self, path: Path) -> list[Element]:
         """Return the names of a node's children."""

@@ -148,7 +148,7 @@ class Server:
     ) -> AsyncIterator[Message]:
         """Go through what a node was, oldest first (a command of our own servers)."""
         async with self._remembered(path, start, end, newest) as stream:
-            async for item in stream:
+            async for item in _at_most(newest, stream):
                 value, *meta = item.arguments or (None,)
                 yield self._message(path, value, meta, item.keywords)
 
@@ -163,7 +163,7 @@ class Server:
     ) -> AsyncIterator[Sample]:
         """Go through what a number was in intervals (a command of our own servers)."""
         async with self._remembered(path, start, end, newest, step, item=[*item]) as stream:
-            async for each in stream:
+            async for each in _at_most(newest, stream):
                 match each.arguments:
                     case [begin, mean, low, high, int(count), seconds]:
                         begin, mean, low, high, seconds = map(
@@ -228,6 +228,16 @@ class Server:
         """Put a message together from a reply, where the metadata follow the value."""
         found = meta_of(meta_in(meta, keywords), self._clock.time())
         return Message(path.topic, value, found, retained=True)
+
+
+async def _at_most(newest: int | None, stream: Stream) -> AsyncIterator[Reply]:
+    """Go through a stream of the newest few, and what held before. DecodeError if there are more."""
+    count = 0
+    async for item in stream:
+        count += 1
+        if newest is not None and count > newest + 1:
+            raise DecodeError(f"the server sends more than the {newest} values it was asked for")
+        yield item
 
 
 def _number(value: Value) -> float:
