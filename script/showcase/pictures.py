@@ -165,6 +165,10 @@ async def _board(browser: Browser, world: World) -> None:
     await _device(browser, world, "board", HIGH)
 
 
+async def _installation(browser: Browser, world: World) -> None:
+    await _device(browser, world, "", 900)
+
+
 async def _gate(browser: Browser, world: World) -> None:
     await _device(browser, world, GATE_DEVICE, 900)
 
@@ -199,5 +203,6 @@ PICTURES: dict[str, Callable[[Browser, World], Awaitable[None]]] = {
     "device-cell": _cell,
     "device-board": _board,
     "device-gate": _gate,
+    "device-installation": _installation,
 }
 """In this order, for a step of a flow goes on where the one before has ended."""

@@ -185,14 +185,16 @@ class World:
         return self._entities
 
     async def devices(self) -> dict[str, dict[str, Any]]:
-        """Return our devices as the registry has them, by what is behind the entry's id."""
+        """Return our devices as the registry has them, by what is behind the entry's id.
+
+        The installation's own device has nothing there.
+        """
         (entries,) = await self.lab.ws({"type": "config/device_registry/list"})
-        start = f"{self.entry_id}_"
         return {
-            name.removeprefix(start): entry
+            name.removeprefix(self.entry_id).removeprefix("_"): entry
             for entry in entries
             for domain, name in entry["identifiers"]
-            if domain == DOMAIN and name.startswith(start)
+            if domain == DOMAIN and name.startswith(self.entry_id)
         }
 
     async def state(self, entity_id: str) -> dict[str, Any]:
