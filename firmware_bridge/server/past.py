@@ -90,11 +90,14 @@ class Past:
         end = math.inf if question.end is None else question.end
         after, first = await history.read(partial(_first, question, topic, end))
         request.accept()
+        left = _MOST if question.newest is None else question.newest
         if first is not None:
             await request.send(first)
-        while rows := await history.rows(topic, after, end):
-            for turn, (_, record) in enumerate(rows):
+            left -= 1
+        while left > 0 and (rows := await history.rows(topic, after, end)):
+            for turn, (_, record) in enumerate(rows[:left]):
                 await _send(request, turn, restored(record))
+            left -= len(rows)  # what has come meanwhile was not asked for
             after = rows[-1][0]
 
     async def _samples(

@@ -15,7 +15,8 @@ from firmware_bridge.link.codec import ABSENT
 from firmware_bridge.link.direct import Endpoint, connect
 from firmware_bridge.link.meta import Meta
 from firmware_bridge.link.path import Path
-from firmware_bridge.server.history import HistoryConfig
+from firmware_bridge.server.archive import Row
+from firmware_bridge.server.history import History, HistoryConfig
 from firmware_bridge.server.journal import JournalConfig
 from firmware_bridge.server.past import MOST_SAMPLES
 from firmware_bridge.server.retention import Keep
@@ -91,6 +92,28 @@ async def test_newest(server: Server, caller: Caller) -> None:
     assert [each[0] for each in found] == [10, 20]
     found = await caller.stream(HIST, A, PAST + 15, {"n": 1 << 62})
     assert [each[0] for each in found] == [10, 20]
+
+
+async def test_newest_of_what_goes_on(
+    server: Server, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are not more of them because more come while they are told."""
+    for later in (0, 10, 20):
+        say(server, later, later)
+    rows = History.rows
+    more = iter(range(30, 80, 10))
+
+    async def busy(history: History, topic: str, after: float, end: float) -> list[Row]:
+        for later in more:
+            say(server, later, later)
+        return await rows(history, topic, after, end)
+
+    monkeypatch.setattr(History, "rows", busy)
+    found: Any = await caller.stream(HIST, A, {"n": 2})
+    assert [each[0] for each in found] == [10, 20]
+    more = iter(range(80, 130, 10))
+    found = await caller.stream(HIST, A, PAST + 65, {"n": 3})
+    assert [each[0] for each in found] == [60, 70, 80]
 
 
 async def test_samples(server: Server, caller: Caller) -> None:
