@@ -1,9 +1,11 @@
 """All gates of an installation that nobody else drives: one job for each entry below `gate`."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Final
 
 from ..alongside import alongside
@@ -26,10 +28,11 @@ from .topics import MAX_LENGTH, MAX_PREFIX
 _LOGGER = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
+"""Seconds between the end of a gate and its start with another entry."""
 MOST_ENTRIES: Final = 1_000
 """Entries that are looked at: each that is wrong or refused is an error, and a device."""
 _LOOK: Final = 60.0  # seconds between two looks at those that were left out
-"""Seconds between the end of a gate and its start with another entry."""
+_GLANCE: Final = 100  # entries looked at in one go
 
 
 class Gates:
@@ -59,7 +62,7 @@ class Gates:
         self._was_connected = False
         self._crowded = False
         """Whether entries were left out because there are too many."""
-        self._next_look = 0.0
+        self._next_look = -inf
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -73,10 +76,10 @@ class Gates:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._show.run())
                 while True:
-                    await self._changed.wait()
-                    self._changed.clear()
+                    await self._pause(entries)
                     if entries.complete:
-                        self._make_up(entries)
+                        await self._make_up(entries)
+                        self._leave_out()
                         await self._arrange()
                         self._show.known(set(self._entries))
         finally:
@@ -110,26 +113,46 @@ class Gates:
             _LOGGER.warning("Not fit as a gate's name: %.80s", message.topic)
         else:
             self._entries[name] = message
-            if len(self._entries) > MOST_ENTRIES:
+            if len(self._entries) > 2 * MOST_ENTRIES:
                 self._leave_out()
         self._changed.set()
 
+    async def _pause(self, entries: Watch) -> None:
+        """Wait until an entry changes, or those that were left out are to be looked at again."""
+        delay = None
+        if self._missed and entries.complete:
+            delay = max(0.0, self._next_look - self._clock.monotonic())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await self._changed.wait()
+        self._changed.clear()
+
+    @property
+    def _missed(self) -> bool:
+        """Whether there is room for entries that were left out."""
+        return self._crowded and len(self._entries) < MOST_ENTRIES
+
     def _leave_out(self) -> None:
-        """Forget the youngest entry: there are too many to look at."""
-        times = {name: (message.meta.time, name.topic) for name, message in self._entries.items()}
-        del self._entries[max(times, key=lambda name: times[name])]
+        """Forget the youngest entries if there are too many to look at."""
+        if len(self._entries) <= MOST_ENTRIES:
+            return
+        self._entries = dict(sorted(self._entries.items(), key=_age)[:MOST_ENTRIES])
         if not self._crowded:
             self._crowded = True
             _LOGGER.warning("Below gate are more than %d entries: only so many count", MOST_ENTRIES)
 
-    def _make_up(self, entries: Watch) -> None:
+    async def _make_up(self, entries: Watch) -> None:
         """Take what was left out, if there is room now; not too often, as there may be very many."""
         now = self._clock.monotonic()
-        if self._crowded and len(self._entries) < MOST_ENTRIES and now >= self._next_look:
-            self._crowded = False
-            self._next_look = now + _LOOK
-            for message in entries.messages.values():
+        if not self._missed or now < self._next_look:
+            return
+        self._crowded = False
+        self._next_look = now + _LOOK
+        for number, topic in enumerate(list(entries.messages), 1):
+            if (message := entries.messages.get(topic)) is not None:
                 self._on_entry(message)
+            if not number % _GLANCE:
+                await asyncio.sleep(0)
 
     async def _arrange(self) -> None:
         """End what is not wanted any more, start what is, and start anew what has changed."""
@@ -154,8 +177,7 @@ class Gates:
         """Return the entries, and what they say or why they are not driven, the oldest first."""
         config, circles = self._link.config, Circles()
         judged: dict[Path, tuple[Value, Entry | str]] = {}
-        messages = sorted(self._entries.items(), key=lambda it: (it[1].meta.time, it[0].topic))
-        for name, message in messages:
+        for name, message in sorted(self._entries.items(), key=_age):
             said: Entry | str
             try:
                 said = parse(name, message.value, config.root, config.broker)
@@ -191,6 +213,12 @@ class Gates:
         self._show.ended(self.jobs.pop(name))
         task.cancel()
         await asyncio.wait([task])
+
+
+def _age(item: tuple[Path, Message]) -> tuple[float, str]:
+    """Return what puts entries in order, the oldest first."""
+    name, message = item
+    return message.meta.time, name.topic
 
 
 @asynccontextmanager

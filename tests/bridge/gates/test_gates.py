@@ -47,8 +47,9 @@ async def test_a_wrong_entry(broker, inside):
 async def test_too_many_entries(broker, inside, monkeypatch, caplog):
     """Only the oldest are looked at; when there is room again, those left out."""
     monkeypatch.setattr("firmware_bridge.gates.gates.MOST_ENTRIES", 3)
-    monkeypatch.setattr("firmware_bridge.gates.gates._LOOK", 0.0)
-    for number in (4, 0, 3, 1, 2):
+    monkeypatch.setattr("firmware_bridge.gates.gates._LOOK", 1.0)
+    monkeypatch.setattr("firmware_bridge.gates.gates._GLANCE", 2)
+    for number in (8, 7, 6, 4, 0, 3, 1, 2):
         path = Path("gate", f"n{number}")
         inside.link.publish(path, {"driver": "mqtt"}, time=1e9 + number)
     async with driven(broker) as gates:
@@ -56,7 +57,9 @@ async def test_too_many_entries(broker, inside, monkeypatch, caplog):
         await inside.set("gate.n5", {"driver": "mqtt"})
         await inside.delete("gate.n0")
         await until(lambda: {str(name) for name in gates.jobs} == {"n1", "n2", "n3"})
-        assert caplog.text.count("more than 3 entries") == 2
+        await inside.delete("gate.n1")
+        await until(lambda: {str(name) for name in gates.jobs} == {"n2", "n3", "n4"})
+        assert caplog.text.count("more than 3 entries") == 3
 
 
 async def test_not_a_way_out(broker, inside, outside):
