@@ -278,8 +278,7 @@ class Clients:
             with contextlib.suppress(LinkError):
                 await connection.request(_PROBE, timeout=self._limits.patience)
                 continue
-            busy = (
-                connection.writer.backlog and connection.writer.sent > sent
-            )  # it has not come to the probe yet
+            writer = connection.writer
+            busy = writer.backlog and writer.sent > sent  # it has not come to the probe yet
             if connection.last_heard < asked and not busy:
                 await connection.close("no answer to a probe")

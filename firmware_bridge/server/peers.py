@@ -25,9 +25,8 @@ _MOST: Final = 32
 _MOST_WAITING: Final = 1000
 _TURN: Final = 2.0  # seconds until those who cannot be reached make room for others
 _LONGEST: Final = 15.0  # seconds between attempts to connect
-_REST: Final = (
-    0.5  # seconds until we agree with the same server again, however often it is announced
-)
+_REST: Final = 0.5
+"""Seconds until we agree with the same server again, however often it is announced."""
 _WAIT: Final = 20.0  # seconds until we agree with a server while we are at it with another one
 _SHARE: Final = 4.0  # or so many times as long as it took
 _LONGEST_REST: Final = 10.0

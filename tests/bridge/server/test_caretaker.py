@@ -1,6 +1,5 @@
 """Who is there, and what becomes of what the dead have left."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -157,7 +156,7 @@ async def test_back_at_once(
     await until(lambda: server.knows("_2"))
     for name in ("_1", "_2"):
         await peer.say(f"run/ping/id/{name}", {"up": False, "state": "will"}, retain=False)
-    await asyncio.sleep(0.2)
+    await until(lambda: not server.knows("_2"))
     await peer.say("run/id/_1", {"host": "x"}, time=2.0)
     await until(lambda: peer.last("run/id/_2") is ABSENT)
     node = server.tree.store.find(["run", "id", "_1"])
