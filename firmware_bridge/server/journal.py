@@ -26,7 +26,8 @@ _LOGGER = logging.getLogger(__name__)
 _SLICE: Final = 500  # nodes written in one turn of the loop
 _RETRY: Final = 5.0
 _EFFORT: Final = 10  # times as long as a failed attempt has taken
-_UNWRITABLE: Final = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITABLE: Final = (errno.EROFS, *_NO_ROOM)
 
 type Snapshot = Callable[[], Iterable[tuple[Levels, Record]]]
 type Report = Callable[[str | None], None]
@@ -211,7 +212,8 @@ class Journal:
         try:
             await _in(self._quick, current.flush)
         except OSError as err:
-            self._failed(err)
+            if self._next is None or err.errno not in _NO_ROOM:
+                self._failed(err)  # else it is tried again when the whole tree has made room
 
     async def _sync(self) -> None:
         """Sync if it is time for that."""
@@ -266,10 +268,10 @@ class Journal:
             segment.mark()
             await self._do(segment.complete)
         except BaseException as err:
-            if segment is not None:
-                self._slow.submit(segment.discard)
+            discarded = self._slow.submit(_nothing if segment is None else segment.discard)
             if not isinstance(err, OSError):
                 raise
+            await asyncio.shield(asyncio.wrap_future(discarded))
             self._again = monotonic() + max(_RETRY, _EFFORT * (monotonic() - begun))
             self._complain(err)
             return

@@ -64,13 +64,19 @@ class Segment:
         )
 
     def flush(self) -> None:
-        """Hand everything to the operating system; what was written in part is taken back."""
+        """Hand everything to the operating system; if that fails, all of it still waits."""
         with self._writing:
             waiting: list[bytes] = []
             while self._pending:
                 waiting.append(self._pending.popleft())
-            if waiting:
-                self._write(b"".join(waiting))
+            if not waiting:
+                return
+            data = b"".join(waiting)
+            try:
+                self._write(data)
+            except OSError:
+                self._pending.appendleft(data)
+                raise
 
     def sync(self) -> None:
         """Wait until what was flushed is on the disk, and see that the file is still there."""
@@ -120,8 +126,8 @@ class Segment:
             while view:
                 view = view[os.write(number, view) :]
         except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(number, self.size)
+            os.ftruncate(number, self.size)
+            os.lseek(number, self.size, os.SEEK_SET)
             raise
         self.size += len(data)
 

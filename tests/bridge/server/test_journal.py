@@ -1,10 +1,12 @@
 """The journal: what was written is there again, whatever happens to files and disk."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -330,6 +332,46 @@ async def test_no_room_for_everything(tmp_path: File, monkeypatch: pytest.Monkey
         await until(lambda: keeper.journal.problem is None)
         assert keeper.files() != [file]
         keeper.write("c", 3)
+    other = Keeper(tmp_path)
+    assert other.load().complete
+    assert other.values() == {"a": 1, "b": 2, "c": 3}
+    other.journal.close("")
+
+
+async def test_no_room_while_everything_is_written(
+    tmp_path: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the whole tree has taken is free again when it is given up: changes wait for that."""
+    real = os.write
+    filled, missed = threading.Event(), threading.Event()
+    full = False
+
+    def write(number: int, data: bytes) -> int:
+        if not full:
+            return real(number, data)
+        if File(f"/proc/self/fd/{number}").readlink().suffix == ".tmp":
+            filled.set()
+            missed.wait(10)
+        elif not filled.is_set() or missed.is_set():
+            return real(number, data)
+        else:
+            real(number, data[:3])
+            missed.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(segment_module.os, "write", write)
+    async with keeping(tmp_path, rewrite=1) as keeper:
+        full = True
+        keeper.write("a", 1)
+        keeper.clock.advance(11.0)
+        await until(filled.is_set)
+        keeper.write("b", 2)
+        await until(lambda: keeper.reports)
+        (file,) = keeper.files()
+        await until(lambda: b"\x61b\x02" in content(file))
+        assert keeper.journal.problem is not None
+        keeper.write("c", 3)
+    assert missed.is_set()
     other = Keeper(tmp_path)
     assert other.load().complete
     assert other.values() == {"a": 1, "b": 2, "c": 3}
