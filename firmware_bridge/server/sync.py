@@ -102,7 +102,9 @@ async def _passing(connection: Connection) -> Collection[str]:
                     topic = "/".join(levels_of(Path.of(path)))
                     length += len(topic)
                     if len(found) >= _MOST_EVENTS or length > _MOST_EVENTS * _LENGTH:
-                        raise DecodeError(f"more than {_MOST_EVENTS} events")
+                        raise DecodeError(
+                            f"more than {_MOST_EVENTS} events, or names too long for so many"
+                        )
                     found.add(topic)
     return found
 
@@ -132,7 +134,7 @@ async def _take(
                         raise DecodeError(f"a walk that comes twice to {place or ':'}"[:200])
                     length += len(place)
                     if len(seen) >= _MOST or length > _MOST * _LENGTH:
-                        raise DecodeError(f"a walk of more than {_MOST} nodes")
+                        raise DecodeError(f"more than {_MOST} nodes, or names too long for so many")
                     seen.add(place)
                     try:
                         known = _known(before, meta_in(meta, item.keywords))
