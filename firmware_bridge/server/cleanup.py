@@ -52,6 +52,8 @@ class _Place:
     """Whether it was found to be well, or not to come up."""
     down: float | None = None
     """When its end is an error."""
+    excused: bool = False
+    """Whether the broker has been away, which ends what used it."""
 
 
 class Cleanup:
@@ -125,6 +127,8 @@ class Cleanup:
         """Give everybody time: we have not heard anything for a while."""
         for client in self._clients.values():
             client.deadline = max(client.deadline, now + _SILENT)
+        for place in self._places.values():
+            place.excused = True
 
     def due(self, now: float) -> Iterator[Action]:
         """Tell what is to be written by now."""
@@ -175,7 +179,7 @@ class Cleanup:
     def _ended(self, topic: str, place: _Place, now: float) -> None:
         if (client := self._clients.get(place.owner)) is not None:
             client.services.discard(topic)
-        if place.up and now - place.since < _STABLE:
+        if place.up and now - place.since < _STABLE and not place.excused:
             self._complain(topic, {"msg": "flapping", "level": 4, "data": place.record})
 
     def _look(self, topic: str, place: _Place, now: float) -> None:

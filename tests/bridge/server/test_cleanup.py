@@ -202,6 +202,20 @@ def test_replaced_at_once() -> None:
     assert due(cleanup, 19, 5) == [(5.0, "run/id/_1", ABSENT)]
 
 
+def test_the_broker_comes_and_goes() -> None:
+    """That clients start anew with it, under another name, is nobody's fault."""
+    cleanup = Cleanup()
+    cleanup.ping("_1", up=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.restart(5.0)
+    cleanup.service("run/host/x", SAID, 5.0)
+    cleanup.ping("_2", up=True, now=6.0)
+    cleanup.service("run/host/x", SAID | {"id": "_2"}, 6.0)
+    assert due(cleanup, 19, 5) == []
+    cleanup.service("run/host/x", SAID | {"id": "_3"}, 20.0)
+    assert [each[2]["msg"] for each in due(cleanup, 21, 20)] == ["flapping"]
+
+
 def test_comes_and_goes() -> None:
     """Gone, or taken over, within a minute; not up in time; the same said again is nothing."""
     cleanup = Cleanup()
