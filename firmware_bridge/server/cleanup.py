@@ -37,6 +37,8 @@ class _Client:
     deadline: float
     lost: bool = False
     identity: bool = False
+    seen: bool = False
+    """Whether it has said that it lives: of others, only what is left over is known."""
     services: set[str] = field(default_factory=set)
 
 
@@ -93,6 +95,7 @@ class Cleanup:
         """Take note of a sign of life, or of death; `orderly`: it has said goodbye itself."""
         client = self._client(name, now)
         client.lost = False
+        client.seen = client.seen or up
         client.deadline = now + _SILENT
         if not up:
             self._forget(name, client, now, orderly=orderly)
@@ -177,9 +180,12 @@ class Cleanup:
         self._actions.append((ERROR + topic, ABSENT))
 
     def _ended(self, topic: str, place: _Place, now: float) -> None:
-        if (client := self._clients.get(place.owner)) is not None:
+        client = self._clients.get(place.owner)
+        if client is not None:
             client.services.discard(topic)
-        if place.up and now - place.since < _STABLE and not place.excused:
+        if client is None or not client.seen or place.excused:
+            return
+        if place.up and now - place.since < _STABLE:
             self._complain(topic, {"msg": "flapping", "level": 4, "data": place.record})
 
     def _look(self, topic: str, place: _Place, now: float) -> None:

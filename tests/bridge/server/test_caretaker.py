@@ -95,6 +95,7 @@ async def test_orderly_ends(serve: Callable[..., Any], peer: Peer) -> None:
     await until(lambda: server.election.main)
     for name in ("a", "b", "c"):
         await peer.say(f"run/id/_{name}", {"host": "x"}, time=1.0)
+        await peer.say(f"run/ping/id/_{name}", UP, retain=False)
         await peer.say(f"run/host/{name}", SAID | {"id": f"_{name}"}, time=1.0, origin=f"_{name}")
     await peer.say("error/run/host/a", {"msg": "not up"}, time=1.0)
     await peer.say("run/host/a", ABSENT, time=2.0, origin="_a")

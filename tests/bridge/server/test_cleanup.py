@@ -137,6 +137,7 @@ def test_alive_and_then_silent() -> None:
 def test_a_heavy_announcement() -> None:
     """Of what takes much memory nothing is kept, and nothing told."""
     cleanup = Cleanup()
+    cleanup.ping("_1", up=True, now=0.0)
     cleanup.service("run/host/x", SAID | {"heap": [[] for _ in range(10_000)]}, 0.0)
     assert not cleanup._places["run/host/x"].record
     cleanup.service("run/host/x", ABSENT, 1.0)
@@ -216,12 +217,23 @@ def test_the_broker_comes_and_goes() -> None:
     assert [each[2]["msg"] for each in due(cleanup, 21, 20)] == ["flapping"]
 
 
+def test_who_follows_the_dead() -> None:
+    """What a broker still holds of somebody from before is no service that has ended just now."""
+    cleanup = Cleanup()
+    cleanup.identity("_1", there=True, now=0.0)
+    cleanup.service("run/host/x", SAID, 0.0)
+    cleanup.ping("_2", up=True, now=6.0)
+    cleanup.service("run/host/x", SAID | {"id": "_2"}, 6.0)
+    assert due(cleanup, 14, 5) == []
+
+
 def test_comes_and_goes() -> None:
     """Gone, or taken over, within a minute; not up in time; the same said again is nothing."""
     cleanup = Cleanup()
     cleanup.ping("_1", up=True, now=0.0)
     cleanup.service("run/host/x", SAID, 0.0)
     cleanup.service("run/host/x", SAID, 1.0)
+    cleanup.ping("_2", up=True, now=2.0)
     cleanup.service("run/host/x", SAID | {"id": "_2"}, 2.0)
     assert due(cleanup, 3, 2) == [
         (2.0, "error/run/host/x", {"msg": "flapping", "level": 4, "data": RECORD})
