@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from firmware_bridge.link import snapshot
 from firmware_bridge.link.client import Link
 from firmware_bridge.link.codec import ABSENT, Value
 from firmware_bridge.link.connection import Answer, Request
@@ -22,7 +21,7 @@ from firmware_bridge.link.errors import (
 )
 from firmware_bridge.link.frames import Reply
 from firmware_bridge.link.path import Path
-from tests.support.installation import Peer, ShiftedClock, backbone, config, link
+from tests.support.installation import ROOT, Peer, ShiftedClock, backbone, config, link
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.recorder import Recorder
 from tests.support.running import running
@@ -402,26 +401,53 @@ async def test_reading_back(broker: Mosquitto) -> None:
 
 
 async def test_server_behind_the_broker(broker: Mosquitto, peer: Peer) -> None:
-    """What was published before we subscribed is not missed because the server is slower than we."""
+    """What was published before we subscribed is neither missed nor old, whatever the server says."""
     async with backbone(broker) as base:
         await base.announce()
         async with link(broker) as one:
-            assert one.status.server == "srv1"
-            await one.list(HOME)
-            await peer.say("home/a", 5, time=time.time())
+            await peer.say("home/a", 1, time=time.time())
             await until(lambda: ("home", "a") in base.server.nodes)
-            late = dict(base.server.nodes)
-            base.server.nodes.clear()
-
-            async def sync(request: Request) -> Answer:
-                base.server.nodes.update(late)
-                return None
-
-            base.server.commands["i", "sync"] = sync
+            base.fall_behind()
+            await peer.say("home/a", 2, time=time.time())
+            await peer.say("home/b", 3, time=time.time())
+            base.server.calls.clear()
             marked = asyncio.Event()
-            watch = one.watch(HOME / "a", lambda _: None, on_mark=marked.set)
+            watch = one.watch(HOME, lambda _: None, on_mark=marked.set)
+            await until(lambda: ("d", "get") in [path for path, _, _ in base.server.calls])
+            assert not marked.is_set()
+            base.keep_up()
             await marked.wait()
-            assert [message.value for message in watch.messages.values()] == [5]
+            assert [message.value for message in watch.messages.values()] == [2, 3]
+
+
+async def test_server_that_is_stuck(
+    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that answers, but hears nothing from the broker, is not believed: the broker is."""
+    async with backbone(broker) as base:
+        await base.announce()
+        async with link(broker) as one:
+            base.server.put(HOME / "a", 1, time=1.0)
+            base.fall_behind()
+            await peer.say("home/a", 2, time=2.0)
+            monkeypatch.setattr("firmware_bridge.link.snapshot.WALK_PATIENCE", 0.1)
+            marked = asyncio.Event()
+            watch = one.watch(HOME, lambda _: None, on_mark=marked.set)
+            await marked.wait()
+            assert [message.value for message in watch.messages.values()] == [2]
+
+
+async def test_server_without_our_record() -> None:
+    """Where we may not publish who we are, the server is asked at once."""
+    with Mosquitto(acl=f"topic #\ntopic deny {ROOT.topic}/run/id/#\n") as broker:
+        async with backbone(broker) as base:
+            await base.announce()
+            base.server.put(HOME / "a", 1, time=10)
+            async with link(broker) as one:
+                marked = asyncio.Event()
+                watch = one.watch(HOME, lambda _: None, on_mark=marked.set)
+                await marked.wait()
+                assert [message.value for message in watch.messages.values()] == [1]
 
 
 async def test_who_waits_is_not_overtaken(broker: Mosquitto) -> None:
@@ -460,26 +486,6 @@ async def test_list_without_ghosts(broker: Mosquitto) -> None:
                 await one.delete(path)
             await until(lambda: base.server.nodes["home", 1].value is ABSENT)
             assert await one.list(HOME) == ["a", "1", "way"]
-
-
-async def test_server_behind_its_word(
-    broker: Mosquitto, peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A server that has not caught up although it says so is asked again if it knows nothing."""
-    monkeypatch.setattr(snapshot, "DOUBT", 0.1)
-    async with backbone(broker) as base:
-        await base.announce()
-        async with link(broker) as one:
-            await peer.say("home/a", 5, time=time.time())
-            await until(lambda: ("home", "a") in base.server.nodes)
-            late = dict(base.server.nodes)
-            base.server.nodes.clear()
-            marked = asyncio.Event()
-            watch = one.watch(HOME / "a", lambda _: None, on_mark=marked.set)
-            await marked.wait()
-            assert not watch.messages
-            base.server.nodes.update(late)
-            await until(lambda: [message.value for message in watch.messages.values()] == [5])
 
 
 async def test_delete_what_is_ahead(broker: Mosquitto, peer: Peer) -> None:

@@ -108,6 +108,7 @@ class Backbone:
         """Take a running server; `join` connects it to the broker."""
         self.server = server
         self.peer: Peer
+        self._queue: list[Publish] | None = None
 
     async def join(self, broker: Mosquitto) -> Self:
         """Take part."""
@@ -127,7 +128,20 @@ class Backbone:
         """Take part no more."""
         await self.peer.leave()
 
+    def fall_behind(self) -> None:
+        """Keep what comes in a queue until `keep_up`, and say nothing of that."""
+        self._queue = []
+
+    def keep_up(self) -> None:
+        """Learn what is in the queue, and what comes."""
+        queue, self._queue = self._queue or [], None
+        for packet in queue:
+            self._learn(packet)
+
     def _learn(self, packet: Publish) -> None:
+        if self._queue is not None:
+            self._queue.append(packet)
+            return
         topic = _relative(packet.topic)
         if topic.startswith("run/") and not packet.retain:
             return

@@ -207,14 +207,14 @@ class Online:
             async with asyncio.timeout(SERVER_PATIENCE):
                 await self._decided.wait()
 
-    async def _allowed(self, work: Awaitable[None]) -> None:
+    async def _allowed(self, work: Awaitable[object]) -> None:
         """Do something; go on, and say so in the status, if the broker denies it."""
         try:
             await work
         except RefusedError as err:
             self._on_refused(err)
 
-    async def _quietly(self, work: Awaitable[None]) -> None:
+    async def _quietly(self, work: Awaitable[object]) -> None:
         """Do something that may fail, as it does when the session ends."""
         try:
             await self._allowed(work)

@@ -123,9 +123,11 @@ class Presence:
         for gone in former:
             await self.confirm(self.compose(IDS / gone, ABSENT)[1])
 
-    async def identify(self, server: str | None) -> None:
-        """Publish the identity record; `server` routes calls to us."""
-        await self.confirm(self.compose(IDS / self.id, record(self._host, server))[1])
+    async def identify(self, server: str | None) -> Message:
+        """Publish the identity record, and return it; `server` routes calls to us."""
+        message, packet = self.compose(IDS / self.id, record(self._host, server))
+        await self.confirm(packet)
+        return message
 
     async def stay(self) -> None:
         """Give signs of life until the session ends."""

@@ -1,8 +1,9 @@
 """The server's commands, as functions: data, errors, and calls to others."""
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ _LOGGER = logging.getLogger(__name__)
 
 _DEEPEST: Final = 5 * MAX_LEVELS  # nobody means that
 PATIENCE: Final = 5.0  # seconds for the server to see what it should have seen by now
+PAUSE: Final = 0.02  # seconds until it is asked again whether it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Server:
         self._clock = clock
         self._doubts = 0
         self._seen: tuple[int, int, int] | None = None
+        self._settled: tuple[int, int, int] | None = None
         self._tells = True
 
     def doubt(self) -> None:
@@ -82,6 +85,24 @@ class Server:
         except (RefusedError, NoAnswerError, EncodeError) as err:
             self._tells = False
             _LOGGER.debug("Server %s does not say how far it is: %s", self.name, err)
+
+    async def settle(self) -> None:
+        """Wait until the server knows what the broker had before we last wrote or subscribed.
+
+        Stricter than `catch_up`: a real server that says so may still have the last of it in a queue,
+        and what was published before we subscribed comes only once. In the same queue, our identity
+        record comes last. Where we may not publish that, nothing is waited for.
+        """
+        writes = self._presence.writes
+        before = self._presence.subscriptions.changes, self._doubts
+        if self._settled == (writes, *before):
+            return
+        try:
+            record = await self._presence.identify(self.name)
+        except RefusedError:
+            return
+        await self._learns(record)
+        self._seen = self._settled = writes + 1, *before
 
     async def get(self, path: Path) -> Message:
         """Return what the server holds for a node."""
@@ -173,7 +194,7 @@ class Server:
                     case _:
                         raise DecodeError(f"history of {path}: not a sample")
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _remembered(
         self, path: Path, *arguments: Value, **keywords: Value
     ) -> AsyncIterator[Stream]:
@@ -221,6 +242,17 @@ class Server:
         """Call a command of another client, through the server that it is connected to."""
         path = ("srv", server, "cl", client_id, *route)
         return await self._connection.request(path, arguments, keywords, timeout=None)
+
+    async def _learns(self, message: Message) -> None:
+        """Return as soon as the server holds this, or something newer."""
+        while True:
+            with contextlib.suppress(NotFoundError):
+                reply = await self._connection.request(("d", "get"), (message.path,))
+                value, *meta = reply.arguments or (reply.value,)
+                known = self._message(message.path, value, meta, reply.keywords)
+                if known.time >= message.time:
+                    return
+            await asyncio.sleep(PAUSE)
 
     def _message(
         self, path: Path, value: Value, meta: Sequence[Value], keywords: Mapping[str, Value]

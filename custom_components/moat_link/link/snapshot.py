@@ -5,9 +5,7 @@ so that comes from the broker's retained messages, as does everything while ther
 
 What was known and is not mentioned is asked for once more before it counts as gone: of a server
 after a moment, as it may have just started and be reading itself; of the broker after a period of
-grace, as it may have forgotten everything, and the owners are about to say it again. A server that
-knows nothing at all of what is watched is asked once more, too: real ones say that they have caught
-up when what came last is still in a queue.
+grace, as it may have forgotten everything, and the owners are about to say it again.
 """
 
 import asyncio
@@ -112,7 +110,7 @@ class Synchronizer:
             await self._try(watch, self._subscriptions.drop(watch.interest))
         for watch in [watch for watch, due in self._burials.items() if due <= self._now()]:
             del self._burials[watch]
-            if watch.doomed or not watch.messages:
+            if watch.doomed:
                 await self._try(watch, self._bury(watch))
         while self._due:
             watch = next(iter(self._due))
@@ -174,6 +172,7 @@ class Synchronizer:
     async def _walk(self, watch: Watch, server: Server) -> bool:
         try:
             async with asyncio.timeout(WALK_LIMIT), asyncio.timeout(WALK_PATIENCE) as limit:
+                await server.settle()
                 async for message in server.walk(watch.prefix):
                     watch.deliver(message, self._clock.time())
                     limit.reschedule(asyncio.get_running_loop().time() + WALK_PATIENCE)
@@ -188,10 +187,7 @@ class Synchronizer:
 
     def _settle(self, watch: Watch, walked: bool) -> None:
         """Doubt what the snapshot did not mention, and mark its end."""
-        heard = watch.mentioned > 0
         missing = watch.end(retained_only=not walked) if watch.snapshot else watch.abort()
-        if walked and not heard:
-            self._burials[watch] = self._now() + DOUBT
         if missing:
             at_the_broker = not walked or any(topic.startswith("run/") for topic in missing)
             watch.doom(missing)
