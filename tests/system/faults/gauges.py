@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from homeassistant.core import HomeAssistant
 
+from .source import session
+
 STEP = 0.01
 
 
@@ -57,6 +59,16 @@ async def stalls() -> AsyncIterator[Stalls]:
     finally:
         task.cancel()
         gc.callbacks.remove(note)
+
+
+async def visit(port: int) -> float:
+    """Return the seconds in which a bare session connects, reads what is retained, and leaves."""
+    start = time.monotonic()
+    line = await session(port)
+    await line.subscribe("#")
+    await line.barrier()
+    await line.close()
+    return time.monotonic() - start
 
 
 def memory() -> float:
