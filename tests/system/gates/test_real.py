@@ -84,8 +84,8 @@ async def set_up(inside: Insider, outside: Outsider) -> None:
 
 async def both_run(inside: Insider) -> None:
     """Wait for both gates."""
-    await runs(inside, "js", 30)
-    await runs(inside, "tas", 30)
+    await runs(inside, "js", 60)
+    await runs(inside, "tas", 60)
 
 
 @pytest.mark.parametrize("who", ["real", "ours"])
