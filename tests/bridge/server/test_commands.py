@@ -283,7 +283,7 @@ async def test_monitored_by_the_dead(serve: Start, join: Start) -> None:
     two.send([10, -3])
     found: dict[str, Any] = {}
     for name in ("a", "b"):
-        await until(lambda: server.tree.store.find(["error", name]))  # noqa: B023
+        await until(lambda name=name: server.tree.store.find(["error", name]))
         found[name] = server.tree.store.find(["error", name]).record.value
     assert found["a"] | {"start": 0} == {
         "level": 3,

@@ -13,7 +13,6 @@ from homeassistant.helpers import issue_registry as ir
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.moat_link.const import CONF_ALLOW_WRITE, DOMAIN
-from custom_components.moat_link.hub import ANSWER_WITHIN
 from tests.integration.conftest import entry_for, set_up, state_of
 from tests.integration.wire import Peer, point, setter
 from tests.support.mosquitto import Mosquitto
@@ -95,15 +94,22 @@ async def test_actions_in_an_outage(
     broker.kill()
     await until(lambda: state_of(hass, CONNECTION) == "off")
     for name, data in ACTIONS.items():
-        start = time.monotonic()
-        with pytest.raises(HomeAssistantError) as caught:
-            await hass.services.async_call(
-                DOMAIN, name, data, blocking=True, return_response=name in {"get", "list", "call"}
-            )
-        assert caught.value.translation_domain == DOMAIN
-        assert caught.value.translation_key is not None
-        assert not isinstance(caught.value, ServiceValidationError)
-        assert time.monotonic() - start < ANSWER_WITHIN / 2  # it has not waited for anything
+        took = []
+        for _ in range(3):
+            start = time.monotonic()
+            with pytest.raises(HomeAssistantError) as caught:
+                await hass.services.async_call(
+                    DOMAIN,
+                    name,
+                    data,
+                    blocking=True,
+                    return_response=name in {"get", "list", "call"},
+                )
+            assert caught.value.translation_domain == DOMAIN
+            assert caught.value.translation_key is not None
+            assert not isinstance(caught.value, ServiceValidationError)
+            took.append(time.monotonic() - start)
+        assert min(took) < 0.1  # who waits for something does so each time
     broker.start()
     async with Owner(broker) as owner:
         await owner.peer.follow("late")
